@@ -1,0 +1,39 @@
+# `make dev` and `make test` are all that a newcomer needs; each installs what it uses.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: dev test lint format bench install clean
+
+dev: install
+	@$(BIN)/treadle dev $(ARGS)
+
+test: install
+	@$(BIN)/pytest $(ARGS)
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+format: install
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+install: $(INSTALLED)
+
+# Debian splits venv from Python; virtualenv from the same package index does not need ensurepip.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Treadle needs Python 3.11 or newer; run make with PYTHON=python3.12, for example." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "No venv module: apt-get install python3-venv" >&2; rm -rf .venv; exit 2; }
+	@echo "Installing what Treadle needs into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
+	@touch $(INSTALLED)
+
+clean:
+	rm -rf .venv .treadle .peers build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""What can go wrong on a thread, by kind of `storage.errors`."""
+
+from storage.errors import ConflictError, ServiceError, UnavailableError
+
+
+class ThreadBusyError(ConflictError):
+    """The thread already has a run, and the strategy is `reject`. The detail is the thread's id."""
+
+
+class LineFullError(UnavailableError):
+    """The thread has as many waiting runs as it may have; nothing was admitted."""
+
+
+class NotHereError(ServiceError):
+    """The thread is not in this process; ask the directory."""
+
+
+class RunEndedError(ConflictError):
+    """The run has a final status already, so there is nothing to cancel."""
+
+
+class GraphError(ServiceError):
+    """A graph cannot be built."""

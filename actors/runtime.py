@@ -1,0 +1,87 @@
+"""What the web may ask of the actors. Cluster carries it out over Ray."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+from storage.records import Assistant, Gap, Part, Run, RunStatus, Thread
+
+Batch = list[Part] | Gap
+"""What a stream hands out: parts in order, or the news that some are gone."""
+
+Parts = AsyncGenerator[Batch, None]
+"""Ends after a batch whose last part is the run's end. Close it when the reader has gone."""
+
+
+class Runtime(Protocol):
+    """Threads, runs and assistants, wherever they live.
+
+    All methods raise kinds of `storage.errors.ServiceError`; UnavailableError while a part is restarting.
+    """
+
+    async def assistant(self, name: str) -> Assistant:
+        """By id, or by the name of a graph, which means its system assistant. Raises AssistantNotFoundError."""
+        ...
+
+    async def assistants(self, *, limit: int, offset: int, **filters: Any) -> tuple[list[Assistant], int]:
+        """Those that match `storage.assistants.search`'s filters, and how many match in all."""
+        ...
+
+    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
+        """Store a thread; or return the one that is there if that is fine. Raises ThreadExistsError."""
+        ...
+
+    async def thread(self, thread_id: str) -> Thread:
+        """Raises ThreadNotFoundError."""
+        ...
+
+    async def values(self, thread_id: str) -> bytes:
+        """The state's values at the newest checkpoint as JSON; `null` before the first."""
+        ...
+
+    async def state(self, thread_id: str, *, subgraphs: bool) -> bytes:
+        """The thread's state as the Platform dialect's ThreadState, in JSON."""
+        ...
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Cancel what runs, then remove the thread, its runs and its checkpoints."""
+        ...
+
+    async def submit(self, run: Run, new_thread: Thread | None = None) -> Run:
+        """Return once the run is committed. `new_thread` is stored with it if the thread does not exist.
+
+        Raises ThreadNotFoundError, ThreadBusyError, LineFullError.
+        """
+        ...
+
+    async def submit_and_follow(self, run: Run, new_thread: Thread | None = None) -> tuple[Run, Parts]:
+        """As `submit`, with the run's parts from its first."""
+        ...
+
+    async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:
+        """The run's parts numbered above `after`: what is kept, then what comes. Raises RunNotFoundError."""
+        ...
+
+    async def ended(self, thread_id: str, run_id: str) -> Run:
+        """The run, once it has a final status. Raises RunNotFoundError."""
+        ...
+
+    async def result(self, run: Run) -> bytes | None:
+        """The values that a final run left, as a JSON object with `__interrupt__` if it paused; None if none."""
+        ...
+
+    async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
+        """Return once the wish is taken. Raises RunNotFoundError, RunEndedError."""
+        ...
+
+    async def run(self, thread_id: str, run_id: str) -> Run:
+        """Raises RunNotFoundError."""
+        ...
+
+    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
+        """Newest first; empty for a thread that is not known."""
+        ...
+
+    @property
+    def graph_ids(self) -> list[str]:
+        """The names of the graphs that are served."""
+        ...

@@ -1,0 +1,1 @@
+"""What is kept: the nouns, the DuckDB file, and which checkpoint saver to open."""

@@ -1,0 +1,1 @@
+"""What is said: requests, answers, server-sent events, and the command line."""
