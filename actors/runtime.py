@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from storage.records import Assistant, Gap, Part, Run, RunStatus, Thread
 
 Batch = list[Part] | Gap
@@ -10,6 +12,16 @@ Batch = list[Part] | Gap
 
 Parts = AsyncGenerator[Batch, None]
 """Ends after a batch whose last part is the run's end. Close it when the reader has gone."""
+
+
+class Submission(Struct, frozen=True, kw_only=True):
+    """A run that a client wants, before it has been merged with its assistant and its thread."""
+
+    run: Run
+    """`metadata` and `request` hold what the client sent."""
+    assistant: Assistant
+    new_thread: Thread | None = None
+    """Stored together with the run if the thread does not exist; None refuses an unknown thread."""
 
 
 class Runtime(Protocol):
@@ -46,14 +58,14 @@ class Runtime(Protocol):
         """Cancel what runs, then remove the thread, its runs and its checkpoints."""
         ...
 
-    async def submit(self, run: Run, new_thread: Thread | None = None) -> Run:
-        """Return once the run is committed. `new_thread` is stored with it if the thread does not exist.
+    async def submit(self, submission: Submission) -> Run:
+        """Return once the run is committed, as it was committed.
 
         Raises ThreadNotFoundError, ThreadBusyError, LineFullError.
         """
         ...
 
-    async def submit_and_follow(self, run: Run, new_thread: Thread | None = None) -> tuple[Run, Parts]:
+    async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
         """As `submit`, with the run's parts from its first."""
         ...
 
