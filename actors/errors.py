@@ -1,6 +1,6 @@
 """What can go wrong on a thread, by kind of `storage.errors`."""
 
-from storage.errors import ConflictError, ServiceError, UnavailableError
+from storage.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 
 
 class ThreadBusyError(ConflictError):
@@ -21,3 +21,11 @@ class RunEndedError(ConflictError):
 
 class GraphError(ServiceError):
     """A graph cannot be built."""
+
+
+class CheckpointNotFoundError(NotFoundError):
+    """The thread has no such checkpoint. The detail is the checkpoint's id."""
+
+
+class GoneError(UnavailableError):
+    """The process that was asked has ended."""

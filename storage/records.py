@@ -220,17 +220,22 @@ class Admission(Struct, frozen=True, kw_only=True):
     new_thread: Thread | None = None
 
 
+class Standing(Struct, frozen=True, kw_only=True):
+    """What a thread is like between runs."""
+
+    status: ThreadStatus
+    """Never busy: that follows from its unfinished runs."""
+    error: Failure | None = None
+    interrupts: dict[str, list[Any]] = {}
+
+
 class Settlement(Struct, frozen=True, kw_only=True):
     """The end of a run, and what it leaves behind: committed together."""
 
     run: Run
     epoch: int
-    thread_status: ThreadStatus
-    thread_error: Failure | None = None
-    interrupts: dict[str, list[Any]] | None = None
-    """What the thread waits for now; None when the run left that as it was."""
-    state_changed: bool = True
-    """Whether the run may have written checkpoints."""
+    standing: Standing | None = None
+    """What the run left of its thread; None when it never started, and so changed nothing."""
 
 
 class Binding(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,181 @@
+"""What a thread says: numbered once, kept by run, followed from anywhere by any number of readers."""
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Callable
+from operator import attrgetter
+
+from actors.runtime import Batch
+from storage.records import END, Gap, Part
+
+BATCH_BYTES = 64 * 1024
+"""Most that one batch holds, a single larger part excepted; a Ray object costs the same whatever its size."""
+
+RUN_BYTES = 32 * 1024 * 1024
+"""Most that is kept of one run; beyond it the oldest parts go, and a reader who wanted them gets a Gap."""
+
+TAPE_BYTES = 64 * 1024 * 1024
+"""Most that is kept of all runs; beyond it finished runs go, the oldest first."""
+
+OVERHEAD = 200
+"""What a part costs beside its data, in bytes, roughly."""
+
+_seq = attrgetter("seq")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Tape:
+    """One thread's log. It has one writer, the thread's actor, and belongs to one event loop."""
+
+    def __init__(self, next_seq: int, reserved: int, clock: Callable[[], int] = now_ms) -> None:
+        self.next_seq = next_seq
+        self.reserved = reserved
+        """The last number that readers may see; what lies beyond waits until more are reserved."""
+        self._clock = clock
+        self._last_ms = 0
+        self._runs: dict[str, _RunTape] = {}
+        self._bytes = 0
+        self._closed = False
+
+    def open_run(self, run_id: str) -> None:
+        """Let readers wait for a run that has said nothing yet."""
+        self._runs.setdefault(run_id, _RunTape())
+
+    def holds(self, run_id: str) -> bool:
+        return run_id in self._runs
+
+    def number(self, run_id: str, event: str, data: bytes) -> Part:
+        """The next part, which nobody sees before it is given to `publish`."""
+        self._last_ms = max(self._last_ms, self._clock())
+        part = Part(self.next_seq, self._last_ms, run_id, event, data)
+        self.next_seq += 1
+        return part
+
+    def publish(self, part: Part) -> None:
+        run = self._runs.setdefault(part.run_id, _RunTape())
+        self._bytes += run.add(part)
+        while run.size > RUN_BYTES and len(run.parts) > 1:
+            self._bytes -= run.trim()
+        if self._bytes > TAPE_BYTES:
+            self._forget_finished()
+        run.wake()
+
+    def append(self, run_id: str, event: str, data: bytes) -> Part:
+        part = self.number(run_id, event, data)
+        self.publish(part)
+        return part
+
+    def extend(self, reserved: int) -> None:
+        """More numbers are reserved: show what waited for them."""
+        self.reserved = reserved
+        for run in self._runs.values():
+            run.wake()
+
+    def close(self) -> None:
+        """The thread leaves this process: readers end without the run's end, and look for it elsewhere."""
+        self._closed = True
+        for run in self._runs.values():
+            run.wake()
+
+    def clear(self) -> None:
+        """Forget all that was said; its numbers are not used again."""
+        runs, self._runs, self._bytes = self._runs, {}, 0
+        for run in runs.values():
+            run.wake()
+
+    def leave(self, run_id: str, reader: "Reader") -> None:
+        """End a reader's stream, also while it waits."""
+        reader.has_left = True
+        if run := self._runs.get(run_id):
+            run.wake()
+
+    async def follow(self, run_id: str, after: int, reader: "Reader | None" = None) -> AsyncGenerator[Batch, None]:
+        """The run's parts numbered above `after`: what is kept, then what comes, until its end or `close`."""
+        reader = reader or Reader()
+        while (run := self._runs.get(run_id)) is not None and not reader.has_left:
+            changed = run.changed  # taken before looking, so that nothing is missed in between
+            if run.lost > after:
+                yield Gap(after, run.first, run.last, run.lost_ms)
+                after = run.lost
+            elif batch := run.batch(after, self.reserved):
+                yield batch
+                after = batch[-1].seq
+                if batch[-1].event == END:
+                    return
+            elif self._closed:
+                return
+            else:
+                await changed.wait()
+
+    def _forget_finished(self) -> None:
+        for run_id in [run_id for run_id, run in self._runs.items() if run.ended]:
+            if self._bytes <= TAPE_BYTES:
+                return
+            run = self._runs.pop(run_id)
+            self._bytes -= run.size
+            run.wake()  # a reader still there finds that the run has gone from the tape
+
+
+class Reader:
+    """Somebody who follows a run, and may leave while nothing is said."""
+
+    def __init__(self) -> None:
+        self.has_left = False
+
+
+class _RunTape:
+    """One run's part of a tape."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.size = 0
+        self.lost = 0
+        """Number of the newest part that was trimmed; 0 when none was."""
+        self.lost_ms = 0
+        self.changed = asyncio.Event()
+
+    @property
+    def first(self) -> int | None:
+        return self.parts[0].seq if self.parts else None
+
+    @property
+    def last(self) -> int | None:
+        return self.parts[-1].seq if self.parts else None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.parts) and self.parts[-1].event == END
+
+    def add(self, part: Part) -> int:
+        self.parts.append(part)
+        size = len(part.data) + OVERHEAD
+        self.size += size
+        return size
+
+    def trim(self) -> int:
+        """Forget the older half; returns the bytes it held. Halves, because cutting a list's front costs its length."""
+        half = max(1, len(self.parts) // 2)
+        gone, self.parts = self.parts[:half], self.parts[half:]
+        self.lost, self.lost_ms = gone[-1].seq, gone[-1].ms
+        size = sum(len(part.data) + OVERHEAD for part in gone)
+        self.size -= size
+        return size
+
+    def batch(self, after: int, reserved: int) -> list[Part]:
+        """As many parts above `after` as fit, at least one if there is one."""
+        start = end = bisect_right(self.parts, after, key=_seq)
+        size = 0
+        for part in self.parts[start : start + BATCH_BYTES // OVERHEAD]:
+            size += len(part.data) + OVERHEAD
+            if (size > BATCH_BYTES and end > start) or part.seq > reserved:
+                break
+            end += 1
+        return self.parts[start:end]
+
+    def wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
