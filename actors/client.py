@@ -1,0 +1,249 @@
+"""The runtime as a gateway sees it: asks the directory where a thread lives, and then the thread itself.
+
+Where a thread was last seen is only a hint: an actor that does not have it says so, and then the directory is
+asked again. So every gateway serves every thread, and nothing here needs to be kept.
+"""
+
+import asyncio
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from actors.errors import GoneError, NotHereError, RunEndedError
+from actors.remote import Handle, RemoteLedger, RemoteSlot
+from actors.runtime import Batch, Parts, Submission
+from storage.errors import UnavailableError
+from storage.records import END, Assistant, Gap, Part, Run, RunStatus, Thread
+
+MOST_HINTS = 10_000
+"""Threads whose place is remembered; the one that was not asked for longest is forgotten first."""
+
+TRIES = 5
+"""How often a thread is looked for before its caller is told to come back later."""
+
+PAUSE = 0.1
+
+_DECODER = msgspec.msgpack.Decoder(list[Part] | Gap)
+
+
+class Client:
+    """`actors.runtime.Runtime`, for one gateway."""
+
+    def __init__(self, ledger: RemoteLedger, directory: Handle, lobby: Handle, assistants: list[Assistant]) -> None:
+        self._ledger = ledger
+        self._directory = directory
+        self._lobby = lobby
+        self._places: OrderedDict[str, Handle] = OrderedDict()
+        self._system = {key: one for one in assistants for key in (one.assistant_id, one.graph_id)}
+        self._graph_ids = [one.graph_id for one in assistants]
+
+    @property
+    def graph_ids(self) -> list[str]:
+        return self._graph_ids
+
+    async def assistant(self, name: str) -> Assistant:
+        return self._system.get(name) or await self._ledger.assistant(name)
+
+    async def assistants(self, *, limit: int, offset: int, **filters: Any) -> tuple[list[Assistant], int]:
+        return await self._ledger.search_assistants(limit=limit, offset=offset, **filters)
+
+    # Threads
+
+    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
+        return await self._ledger.create_thread(thread, existing_ok=existing_ok)
+
+    async def thread(self, thread_id: str) -> Thread:
+        return await self._ledger.thread(thread_id)
+
+    async def values(self, thread_id: str) -> bytes:
+        thread = await self._ledger.thread(thread_id)
+        if thread.state_updated_at is None:
+            return b"null"
+        return await (await self._reader(thread_id)).values(thread_id, thread.metadata.get("graph_id"))
+
+    async def state(self, thread_id: str, *, subgraphs: bool) -> bytes:
+        thread = await self._ledger.thread(thread_id)
+        reader = await self._reader(thread_id)
+        return await reader.state(thread_id, thread.metadata.get("graph_id"), subgraphs=subgraphs)
+
+    async def delete_thread(self, thread_id: str) -> None:
+        await self._ledger.thread(thread_id)
+        await self._ask(thread_id, "delete", thread_id)
+
+    # Runs
+
+    async def submit(self, submission: Submission) -> Run:
+        await self._check_known(submission)
+        return await self._ask(submission.run.thread_id, "submit", submission)
+
+    async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
+        await self._check_known(submission)
+        thread_id = submission.run.thread_id
+        for _ in range(TRIES):
+            place = await self._place(thread_id)
+            subscription = uuid.uuid4().hex
+            items = place.stream("submit_and_stream", subscription, submission)
+            try:
+                run = await anext(items)
+            except (NotHereError, GoneError):
+                await self._forget(thread_id)
+                continue
+            return run, self._follow(run, 0, _Stream(place, subscription, items))
+        raise UnavailableError
+
+    async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:
+        return self._follow(await self._ledger.run(thread_id, run_id), after, None)
+
+    async def ended(self, thread_id: str, run_id: str) -> Run:
+        while not (run := await self._ledger.run(thread_id, run_id)).status.is_final:
+            place = await self._place(thread_id)
+            try:
+                return await place.call("ended", thread_id, run_id)
+            except (NotHereError, GoneError):
+                await self._forget(thread_id)
+        return run
+
+    async def result(self, run: Run) -> bytes | None:
+        if run.checkpoint_id is None:
+            return None
+        return await (await self._reader(run.thread_id)).result(run)
+
+    async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
+        while not (await self._ledger.run(thread_id, run_id)).status.is_final:
+            try:
+                await (await self._place(thread_id)).call("cancel", thread_id, run_id, reason)
+            except (NotHereError, GoneError):
+                await self._forget(thread_id)
+            else:
+                return
+        raise RunEndedError(run_id)
+
+    async def run(self, thread_id: str, run_id: str) -> Run:
+        return await self._ledger.run(thread_id, run_id)
+
+    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
+        return await self._ledger.runs(thread_id, limit=limit, offset=offset, status=status)
+
+    # Following
+
+    async def _follow(self, run: Run, after: int, stream: "_Stream | None") -> AsyncGenerator[Batch, None]:
+        """From one place to the next, until the run's end has been said."""
+        while True:
+            stream = stream or await self._stream(run, after)
+            if stream is None:
+                run = await self._ledger.run(run.thread_id, run.run_id)
+                if run.status.is_final:
+                    for batch in _remembered(run, after):
+                        yield batch
+                    return
+                continue
+            async with aclosing(stream.batches()) as batches:
+                async for batch in batches:
+                    yield batch
+                    if isinstance(batch, Gap):
+                        continue
+                    after = batch[-1].seq
+                    if batch[-1].event == END:
+                        return
+            stream = None
+            await self._forget(run.thread_id)
+
+    async def _stream(self, run: Run, after: int) -> "_Stream | None":
+        """A stream from where the thread is now; None when nobody has this run on tape."""
+        if run.status.is_final and not await self._is_awake(run.thread_id):
+            return None
+        place = await self._place(run.thread_id)
+        subscription = uuid.uuid4().hex
+        items = place.stream("stream", subscription, run.thread_id, run.run_id, after)
+        stream = _Stream(place, subscription, items)
+        try:
+            await stream.peek()
+        except (NotHereError, GoneError):
+            await self._forget(run.thread_id)
+            return None
+        return stream
+
+    # Places
+
+    async def _ask(self, thread_id: str, method: str, *args: Any) -> Any:
+        for _ in range(TRIES):
+            place = await self._place(thread_id)
+            try:
+                return await place.call(method, *args)
+            except (NotHereError, GoneError):
+                await self._forget(thread_id)
+        raise UnavailableError
+
+    async def _place(self, thread_id: str) -> Handle:
+        """Where the thread lives, which may be the lobby; a thread that rests is given a slot."""
+        if place := self._places.get(thread_id):
+            self._places.move_to_end(thread_id)
+            return place
+        slot: RemoteSlot | None = await self._directory.call("locate", thread_id)
+        place = self._lobby if slot is None else slot.handle
+        self._places[thread_id] = place
+        if len(self._places) > MOST_HINTS:
+            self._places.popitem(last=False)
+        return place
+
+    async def _is_awake(self, thread_id: str) -> bool:
+        if thread_id in self._places:
+            return True
+        found, _ = await self._directory.call("find", thread_id)
+        return found
+
+    async def _reader(self, thread_id: str) -> RemoteSlot:
+        return await self._directory.call("reader", thread_id)
+
+    async def _forget(self, thread_id: str) -> None:
+        """The hint was wrong; a moment later the directory knows better."""
+        if self._places.pop(thread_id, None) is None:
+            await asyncio.sleep(PAUSE)
+
+    async def _check_known(self, submission: Submission) -> None:
+        """Refuse an unknown thread before it is given a slot."""
+        thread_id = submission.run.thread_id
+        if submission.new_thread is None and thread_id not in self._places:
+            await self._ledger.thread(thread_id)
+
+
+class _Stream:
+    """One subscription at one place."""
+
+    def __init__(self, place: Handle, subscription: str, items: AsyncGenerator[Any, None]) -> None:
+        self._place = place
+        self._subscription = subscription
+        self._items = items
+        self._first: bytes | None = None
+
+    async def peek(self) -> None:
+        """Wait for the first item, so that what is wrong with the place is raised here."""
+        self._first = await anext(self._items)
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """Ends when the thread leaves the place, or the place its process."""
+        try:
+            item = self._first if self._first is not None else await anext(self._items)
+            while item:
+                yield _DECODER.decode(item)
+                item = await anext(self._items)
+        except (NotHereError, GoneError, StopAsyncIteration):
+            return
+        finally:
+            self._place.tell("close", self._subscription)
+
+
+def _remembered(run: Run, after: int) -> list[Batch]:
+    """What a final run's row still says of its tape: that parts are gone, and the end."""
+    end_seq, end_ms = run.last_seq or 0, run.last_ms or 0
+    if after >= end_seq > 0:
+        return []
+    data = msgspec.json.encode({"run_id": run.run_id, "status": run.status, "error": run.error})
+    end: Batch = [Part(end_seq, end_ms, run.run_id, END, data)]
+    if run.first_seq is None or end_seq - max(after + 1, run.first_seq) < 1:
+        return [end]
+    return [Gap(after, None, None, end_ms), end]

@@ -1,0 +1,322 @@
+"""Where threads live: carries out the pool's decisions, and notices when a slot dies. Plain asyncio; knows no Ray.
+
+A thread that finds no slot lives in the lobby meanwhile, held: it takes runs in, and starts none.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from actors.host import Host
+from actors.outcomes import Position
+from actors.pool import (
+    Aged,
+    Bind,
+    Effect,
+    Event,
+    Expired,
+    Fell,
+    Kept,
+    Launch,
+    Opened,
+    Pool,
+    Ready,
+    Release,
+    Released,
+    Rested,
+    Retire,
+    SlotStatus,
+    Wanted,
+    advance,
+)
+from actors.streams import Say
+from actors.thread import LedgerPort, Work
+from storage.errors import UnavailableError
+from storage.records import Binding, Run
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 10_000
+"""Threads that may wait for a slot; the next one is refused, and nothing is admitted."""
+
+RELAUNCH_AFTER = 1.0
+"""Seconds before the process of a slot that could not start is tried again."""
+
+SURPLUS_AFTER = 60.0
+"""Seconds that slots beyond the warm ones stay free before they are ended."""
+
+PING_EVERY = 2.0
+SILENT_AFTER = 10.0
+"""Seconds without an answer after which a bound slot counts as hung. Long JSON and regexes are no deadlocks."""
+
+
+class SlotPort(Protocol):
+    """A slot's process."""
+
+    async def bind(self, binding: Binding) -> None: ...
+
+    async def let_go(self, thread_id: str) -> bool: ...
+
+    async def ping(self) -> bool:
+        """Whether nothing is in hand there."""
+        ...
+
+    async def watch(self) -> None:
+        """Return, or raise, when the process has ended."""
+        ...
+
+    async def kill(self) -> None: ...
+
+    async def position(self, thread_id: str, graph_id: str) -> Position: ...
+
+    async def check(self, run: Run) -> None: ...
+
+    async def forget(self, thread_id: str) -> None: ...
+
+
+class Launcher(Protocol):
+    async def launch(self, number: int) -> SlotPort:
+        """A process that is ready to be bound."""
+        ...
+
+
+class BindingLedger(LedgerPort, Protocol):
+    async def bind(self, thread_id: str) -> Binding: ...
+
+    async def unfinished_threads(self) -> list[str]: ...
+
+
+class DirectorySettings(Struct, frozen=True):
+    warm: int
+    most: int
+    grace: float
+    """Seconds a cancelled run has to stop by itself."""
+    linger: float = 30.0
+    """Seconds that a quiet thread keeps its slot when nobody else wants it."""
+
+
+class Directory:
+    """One for the whole cluster. Its state can be rebuilt: what matters is in the ledger."""
+
+    def __init__(self, settings: DirectorySettings, ledger: BindingLedger, launcher: Launcher) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._launcher = launcher
+        self.lobby = Host(
+            ledger, _Elsewhere(self.reader), held=True, grace=settings.grace, on_quiet=_ignore, on_lost=_ignore
+        )
+        self._pool = Pool(warm=settings.warm, most=settings.most)
+        self._slots: dict[int, SlotPort] = {}
+        self._places: dict[str, SlotPort | None] = {}  # None is the lobby
+        self._turns: dict[str, _Turn] = {}  # one move of a thread at a time
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self._next_reader = 0
+
+    async def open(self) -> None:
+        """Start the warm slots, and bring back every thread with unfinished runs."""
+        self._feed(Opened())
+        for thread_id in await self._ledger.unfinished_threads():
+            self._feed(Wanted(thread_id))
+        self._hold(self._sweep(), "sweep")
+
+    async def locate(self, thread_id: str) -> SlotPort | None:
+        """The slot that holds the thread; None when the lobby does, because all slots are busy."""
+        if len(self._pool.waiting) >= LONGEST_WAIT:
+            raise UnavailableError("Too many threads wait for a slot")
+        self._feed(Wanted(thread_id))
+        while True:
+            async with self._turn(thread_id):
+                if thread_id in self._places:
+                    return self._places[thread_id]
+                if thread_id in self._pool.waiting:
+                    await self.lobby.take(await self._ledger.bind(thread_id))
+                    self._places[thread_id] = None
+                    return None
+                if self._pool.holder(thread_id) is None:  # its slot died, or could not take it
+                    self._feed(Wanted(thread_id))
+            await asyncio.sleep(0)  # a move was decided and waits for its turn: let it have it
+
+    async def find(self, thread_id: str) -> tuple[bool, SlotPort | None]:
+        """Whether the thread lives anywhere now, and in which slot; None is the lobby."""
+        return thread_id in self._places, self._places.get(thread_id)
+
+    async def reader(self, thread_id: str) -> SlotPort:
+        """A slot in which the thread's state can be read: its own, or any."""
+        while not self._slots:
+            await self._changed.wait()
+        if (own := self._places.get(thread_id)) is not None:
+            return own
+        numbers = sorted(self._slots, key=lambda number: self._pool.slots[number].status is not SlotStatus.FREE)
+        free = self._pool.count(SlotStatus.FREE) or len(numbers)
+        self._next_reader += 1
+        return self._slots[numbers[self._next_reader % free]]
+
+    async def rested(self, number: int, thread_id: str) -> None:
+        """A slot says that its thread has nothing in hand."""
+        self._feed(Rested(number, thread_id))
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._settings.linger, self._feed, Expired(number, thread_id))
+
+    async def close(self) -> None:
+        """Stop binding and watching. What runs is left to end with its process."""
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+
+    # Carrying out what the pool decides
+
+    def _feed(self, event: Event) -> None:
+        """Move the pool on. Never awaits, so decisions are made one at a time."""
+        if self._closed:
+            return
+        self._pool, effects = advance(self._pool, event)
+        for effect in effects:
+            self._carry_out(effect)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Launch(number):
+                self._hold(self._launch(number), f"launch slot {number}")
+            case Bind(number, thread_id):
+                self._hold(self._bind(number, thread_id), f"bind {thread_id} to slot {number}")
+            case Release(number, thread_id):
+                self._hold(self._release(number, thread_id), f"release {thread_id} from slot {number}")
+            case Retire(number):
+                self._hold(self._slots.pop(number).kill(), f"retire slot {number}")
+
+    async def _launch(self, number: int) -> None:
+        try:
+            slot = await self._launcher.launch(number)
+        except Exception:  # whatever kept the process from starting, the pool tries again
+            logger.exception("Slot %s did not start", number)
+            await asyncio.sleep(RELAUNCH_AFTER)
+            self._feed(Fell(number))
+            return
+        self._slots[number] = slot
+        self._hold(self._watch(number, slot), f"watch slot {number}")
+        self._feed(Ready(number))
+
+    async def _bind(self, number: int, thread_id: str) -> None:
+        try:
+            async with self._turn(thread_id):
+                await self.lobby.let_go(thread_id)
+                self._places.pop(thread_id, None)
+                slot = self._slots[number]
+                await slot.bind(await self._ledger.bind(thread_id))
+                self._places[thread_id] = slot
+        except Exception:  # the ledger or the slot is away: the thread waits for the next
+            logger.exception("Thread %s could not be bound to slot %s", thread_id, number)
+            await asyncio.sleep(RELAUNCH_AFTER)
+            self._feed(Released(number) if number in self._slots else Fell(number))
+            self._feed(Wanted(thread_id))
+
+    async def _release(self, number: int, thread_id: str) -> None:
+        slot = self._slots[number]
+        async with self._turn(thread_id):
+            left = await slot.let_go(thread_id)
+            if left:
+                self._places.pop(thread_id, None)
+        self._feed(Released(number) if left else Kept(number))
+
+    # Noticing
+
+    async def _watch(self, number: int, slot: SlotPort) -> None:
+        """A call that stays open for the slot's life: its end is the news of the death."""
+        try:
+            await slot.watch()
+        except Exception as error:  # noqa: BLE001 - every kind of end is an end
+            logger.info("Slot %s has ended: %s", number, error)
+        self._mourn(number, slot)
+
+    def _mourn(self, number: int, slot: SlotPort) -> None:
+        """The slot is gone; its thread comes back elsewhere, with what it had not finished."""
+        if self._slots.get(number) is slot:
+            del self._slots[number]
+        orphans = [thread_id for thread_id, place in self._places.items() if place is slot]
+        self._feed(Fell(number))
+        for thread_id in orphans:
+            del self._places[thread_id]
+            self._feed(Wanted(thread_id))
+
+    async def _sweep(self) -> None:
+        """Ping what is bound, and shrink what is too many."""
+        surplus_for = 0.0
+        while True:
+            await asyncio.sleep(PING_EVERY)
+            bound = (SlotStatus.BOUND, SlotStatus.QUIET)
+            await asyncio.gather(*(self._ping(n) for n, slot in self._pool.slots.items() if slot.status in bound))
+            surplus = self._pool.count(SlotStatus.FREE) > self._settings.warm and not self._pool.waiting
+            surplus_for = surplus_for + PING_EVERY if surplus else 0.0
+            if surplus_for >= SURPLUS_AFTER:
+                self._feed(Aged())
+
+    async def _ping(self, number: int) -> None:
+        slot, thread_id = self._slots.get(number), self._pool.slots[number].thread_id
+        if slot is None or thread_id is None:
+            return
+        try:
+            idle = await asyncio.wait_for(slot.ping(), SILENT_AFTER)
+        except TimeoutError:
+            logger.warning("Slot %s has been silent for %s s and is killed", number, SILENT_AFTER)
+            await slot.kill()
+        except Exception as error:  # noqa: BLE001 - a slot that cannot be asked has ended, and its watch says so
+            logger.info("Slot %s could not be pinged: %s", number, error)
+        else:
+            if idle and self._pool.slots.get(number) is not None and thread_id in self._places:
+                await self.rested(number, thread_id)
+
+    @asynccontextmanager
+    async def _turn(self, thread_id: str) -> AsyncGenerator[None, None]:
+        turn = self._turns.setdefault(thread_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[thread_id]
+
+    def _hold(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Elsewhere:
+    """What a thread in the lobby needs of an executor: looks at its checkpoints, in any slot."""
+
+    def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
+        self._reader = reader
+
+    def start(self, run: Run, say: Say) -> Work:
+        raise AssertionError("a held thread starts nothing")
+
+    async def position(self, thread_id: str, graph_id: str) -> Position:
+        return await (await self._reader(thread_id)).position(thread_id, graph_id)
+
+    async def check(self, run: Run) -> None:
+        await (await self._reader(run.thread_id)).check(run)
+
+    async def forget(self, thread_id: str) -> None:
+        await (await self._reader(thread_id)).forget(thread_id)
+
+
+def _ignore(*_: Any) -> None:
+    """The lobby's threads need no slot to be told of, and no process to be ended."""
+
+
+class _Turn:
+    """A thread's lock, and how many hold it or wait for it: with the last of them it goes."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0

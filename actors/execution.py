@@ -1,0 +1,100 @@
+"""One run of one graph, from its input to its last checkpoint. Runs on the user's loop."""
+
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.pregel import Pregel
+from langgraph.types import Command, Send
+
+from actors.graphs import Graphs
+from actors.outcomes import Outcome
+from actors.states import position
+from actors.streams import Say, Transcriber
+from storage.records import Failure, Run
+
+
+async def execute(graphs: Graphs, saver: BaseCheckpointSaver, run: Run, say: Say) -> Outcome:
+    """Run the graph and say what it says. Raises only CancelledError; what the graph raises is in the outcome."""
+    config = run_config(run)
+    try:
+        async with graphs.open(
+            run.graph_id, config, access="threads.create_run", context=run.request.context, checkpointer=saver
+        ) as graph:
+            failure = await _stream(graph, await _input(run, saver), config, run, Transcriber(run.request, say))
+            return Outcome(await position(graph, run.thread_id), failure)
+    except Exception as error:  # noqa: BLE001 - the graph, its factory and its state are the user's code
+        return Outcome(None, _failure(error))
+
+
+def run_config(run: Run) -> RunnableConfig:
+    """What the graph is configured with: the merged config, and above it what only the server says."""
+    sent = run.request.config
+    identity = {
+        "run_id": run.run_id,
+        "thread_id": run.thread_id,
+        "graph_id": run.graph_id,
+        "assistant_id": run.assistant_id,
+    }
+    known = {key: sent[key] for key in ("tags", "recursion_limit", "max_concurrency", "run_name") if key in sent}
+    configurable = {**sent["configurable"], **run.request.context, **identity, "user_id": run.user_id}
+    configurable |= {"checkpoint_ns": "", **(run.request.checkpoint or {}), "thread_id": run.thread_id}
+    config = {**known, "configurable": configurable, "metadata": {**run.metadata, **identity}}
+    if run.attempt == 1:
+        return RunnableConfig(**config, run_id=UUID(run.run_id))
+    config["metadata"]["run_attempt"] = run.attempt
+    return RunnableConfig(**config)
+
+
+async def _stream(graph: Pregel, given: Any, config: RunnableConfig, run: Run, out: Transcriber) -> Failure | None:
+    arguments: dict[str, Any] = {
+        "context": run.request.context or None,
+        "stream_mode": out.langgraph_modes,
+        "subgraphs": out.subgraphs,
+        "interrupt_before": run.request.interrupt_before,
+        "interrupt_after": run.request.interrupt_after,
+        "durability": run.request.durability.value,
+    }
+    try:
+        if out.with_events:
+            async with aclosing(graph.astream_events(given, config, version="v2", **arguments)) as events:
+                async for event in events:
+                    out.event(event)
+        else:
+            async with aclosing(graph.astream(given, config, **arguments)) as chunks:
+                async for chunk in chunks:
+                    out.chunk(chunk)
+    except Exception as error:  # noqa: BLE001 - this is the user's graph, and whatever it raises is its answer
+        return _failure(error)
+    return None
+
+
+async def _input(run: Run, saver: BaseCheckpointSaver) -> Any:
+    """What the graph is given: nothing, when an earlier attempt had already taken its input."""
+    if run.attempt > 1 and await _has_begun(run, saver):
+        return None
+    return _command(run.request.command) if run.request.command else run.request.input
+
+
+async def _has_begun(run: Run, saver: BaseCheckpointSaver) -> bool:
+    newest = await saver.aget_tuple({"configurable": {"thread_id": run.thread_id, "checkpoint_ns": ""}})
+    return newest is not None and newest.metadata.get("run_id") == run.run_id
+
+
+def _command(sent: dict[str, Any]) -> Command:
+    update = sent.get("update")
+    if isinstance(update, list):
+        update = [(key, value) for key, value in update]
+    goto = sent.get("goto") or ()
+    goto = [_destination(one) for one in goto] if isinstance(goto, list | tuple) else _destination(goto)
+    return Command(resume=sent.get("resume"), update=update, goto=goto)
+
+
+def _destination(sent: str | dict[str, Any]) -> str | Send:
+    return sent if isinstance(sent, str) else Send(sent["node"], sent.get("input"))
+
+
+def _failure(error: Exception) -> Failure:
+    return Failure(type(error).__name__, str(error))

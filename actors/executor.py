@@ -1,0 +1,98 @@
+"""What executes in a slot's process: the graphs, their checkpoints, and the two loops on which user code runs.
+
+Runs have one loop and reads the other, so that a node that blocks its loop delays no look at the state.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from langgraph.pregel import Pregel
+
+from actors import states
+from actors.errors import CheckpointNotFoundError
+from actors.execution import execute
+from actors.graphs import Graphs
+from actors.outcomes import Outcome, Position
+from actors.streams import Say
+from actors.userloop import Courier, UserLoop, UserTask
+from storage.checkpoints import Checkpoints
+from storage.records import Run
+
+T = TypeVar("T")
+
+
+class Executor:
+    """Executes runs and reads states, for one thread at a time and for any number of them."""
+
+    def __init__(self, graphs: Graphs, folder: Path) -> None:
+        self.graphs = graphs
+        self._running, self._reading = UserLoop("runs"), UserLoop("reads")
+        self._run_checkpoints, self._read_checkpoints = Checkpoints(folder), Checkpoints(folder)
+
+    def start(self, run: Run, say: Say) -> UserTask[Outcome]:
+        """Execute a run; what it says comes home in order, and before its end."""
+        courier = Courier[tuple[str, bytes]](lambda said: say(*said))
+        return self._running.start(partial(self._execute, run, lambda event, data: courier.send((event, data))))
+
+    async def position(self, thread_id: str, graph_id: str) -> Position:
+        return await self._read(thread_id, graph_id, states.position)
+
+    async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
+        if graph_id is None:
+            return states.encode(states.EMPTY)
+        return await self._read(thread_id, graph_id, partial(states.state, subgraphs=subgraphs))
+
+    async def values(self, thread_id: str, graph_id: str | None) -> bytes:
+        return b"null" if graph_id is None else await self._read(thread_id, graph_id, states.values)
+
+    async def result(self, run: Run) -> bytes | None:
+        if run.checkpoint_id is None:
+            return None
+        return await self._read(run.thread_id, run.graph_id, partial(states.result, checkpoint_id=run.checkpoint_id))
+
+    async def check(self, run: Run) -> None:
+        """Raise CheckpointNotFoundError if the run starts from one that is not there."""
+        await self._reading.run(partial(self._check, run))
+
+    async def forget(self, thread_id: str) -> None:
+        """Remove a thread's checkpoints."""
+        await self._reading.run(partial(self._forget, thread_id))
+
+    async def close(self) -> None:
+        await self._running.run(self._run_checkpoints.close)
+        await self._reading.run(self._read_checkpoints.close)
+        self._running.stop()
+        self._reading.stop()
+
+    async def _read(self, thread_id: str, graph_id: str, read: Callable[[Pregel, str], Awaitable[T]]) -> T:
+        async def there() -> T:
+            async with await self._open(thread_id, graph_id, "threads.read") as graph:
+                return await read(graph, thread_id)
+
+        return await self._reading.run(there)
+
+    async def _open(
+        self, thread_id: str, graph_id: str, access: Literal["threads.read"]
+    ) -> AbstractAsyncContextManager[Pregel]:
+        saver = await self._read_checkpoints.saver(thread_id)
+        config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
+        return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)
+
+    async def _execute(self, run: Run, say: Say) -> Outcome:
+        return await execute(self.graphs, await self._run_checkpoints.saver(run.thread_id), run, say)
+
+    async def _check(self, run: Run) -> None:
+        wanted = run.request.checkpoint or {}
+        if not (checkpoint_id := wanted.get("checkpoint_id")):
+            return
+        saver = await self._read_checkpoints.saver(run.thread_id)
+        place = {"thread_id": run.thread_id, "checkpoint_ns": wanted.get("checkpoint_ns") or ""}
+        if await saver.aget_tuple({"configurable": {**place, "checkpoint_id": checkpoint_id}}) is None:
+            raise CheckpointNotFoundError(checkpoint_id)
+
+    async def _forget(self, thread_id: str) -> None:
+        saver = await self._read_checkpoints.saver(thread_id)
+        await saver.adelete_thread(thread_id)

@@ -1,0 +1,39 @@
+"""A run as it is executed: what the client sent, over its thread, over its assistant. Pure."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from storage.records import Assistant, Run, RunRequest, Thread
+
+
+def merged(run: Run, assistant: Assistant, thread: Thread) -> Run:
+    """The run with all that its assistant and its thread say, later ones winning (`spec/platform.md` §3)."""
+    metadata = {
+        **assistant.metadata,
+        **thread.metadata,
+        **run.request.config.get("metadata", {}),
+        **run.metadata,
+        "assistant_id": assistant.assistant_id,
+    }
+    return replace(run, metadata=metadata, request=_request(run.request, assistant, thread))
+
+
+def stored_thread(thread: Thread, run: Run) -> Thread:
+    """The thread as the admission of `run` leaves it, as far as other runs are merged with it."""
+    return replace(thread, metadata={**thread.metadata, "graph_id": run.graph_id, "assistant_id": run.assistant_id})
+
+
+def _request(request: RunRequest, assistant: Assistant, thread: Thread) -> RunRequest:
+    configurable = {
+        **_configurable(assistant.config),
+        **assistant.context,
+        **_configurable(thread.config),
+        **_configurable(request.config),
+    }
+    config = {**assistant.config, **thread.config, **request.config, "configurable": configurable}
+    return replace(request, config=config, context={**assistant.context, **request.context})
+
+
+def _configurable(config: dict[str, Any]) -> dict[str, Any]:
+    return config.get("configurable") or {}

@@ -1,0 +1,25 @@
+"""How the execution of a graph ends, and where it leaves the thread's checkpoints."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from storage.records import Failure
+
+
+class Position(Struct, frozen=True):
+    """Where a thread's checkpoints are."""
+
+    checkpoint_id: str | None = None
+    has_next: bool = False
+    """Whether a node would go on from here."""
+    interrupts: dict[str, list[Any]] = {}
+    """Task id → what it waits for."""
+
+
+class Outcome(Struct, frozen=True):
+    """How the execution of a graph ended, when it ended by itself."""
+
+    position: Position | None
+    """None when it could not be read where the graph ran."""
+    failure: Failure | None = None

@@ -1,0 +1,151 @@
+"""What lives in another process, with the methods that it has there. Knows a way to call it, and no Ray."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+from actors.errors import GoneError
+from actors.outcomes import Position
+from actors.slot import Catalog
+from storage.errors import UnavailableError
+from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Thread
+
+PATIENCE = 60.0
+"""Seconds for which a write is tried again while the ledger restarts."""
+
+PAUSE = 0.2
+
+
+class Handle(Protocol):
+    """The way to an object in another process. Its methods raise what the object's raise.
+
+    GoneError: the process has ended. UnavailableError: it may be restarting; the call may have been executed.
+    """
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any: ...
+
+    def tell(self, method: str, *args: Any) -> None:
+        """A call whose answer nobody awaits."""
+        ...
+
+    def stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
+        """What a generator method yields."""
+        ...
+
+    async def outlive(self) -> None:
+        """Return, or raise GoneError, when the process has ended."""
+        ...
+
+    async def kill(self) -> None: ...
+
+
+class RemoteLedger:
+    """`actors.ledger.Ledger`. Everything is idempotent by id, so it is asked again until it answers."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    async def bind(self, thread_id: str) -> Binding:
+        return await self._ask("bind", thread_id, must_exist=False)
+
+    async def reserve(self, thread_id: str, epoch: int, count: int) -> int:
+        return await self._ask("reserve", thread_id, epoch, count)
+
+    async def release(self, thread_id: str, epoch: int, next_seq: int) -> None:
+        await self._ask("release", thread_id, epoch, next_seq)
+
+    async def admit(self, admission: Admission) -> None:
+        await self._ask("admit", admission)
+
+    async def begin(self, run: Run, epoch: int) -> None:
+        await self._ask("begin", run, epoch)
+
+    async def settle(self, settlement: Settlement) -> None:
+        await self._ask("settle", settlement)
+
+    async def unfinished_threads(self) -> list[str]:
+        return await self._ask("unfinished_threads")
+
+    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
+        return await self._ask("create_thread", thread, existing_ok=existing_ok)
+
+    async def thread(self, thread_id: str) -> Thread:
+        return await self._ask("thread", thread_id)
+
+    async def find_thread(self, thread_id: str) -> Thread | None:
+        return await self._ask("find_thread", thread_id)
+
+    async def delete_thread(self, thread_id: str, epoch: int) -> None:
+        await self._ask("delete_thread", thread_id, epoch)
+
+    async def run(self, thread_id: str, run_id: str) -> Run:
+        return await self._ask("run", thread_id, run_id)
+
+    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
+        return await self._ask("runs", thread_id, limit=limit, offset=offset, status=status)
+
+    async def put_assistants(self, assistants: list[Assistant]) -> None:
+        await self._ask("put_assistants", assistants)
+
+    async def assistant(self, assistant_id: str) -> Assistant:
+        return await self._ask("assistant", assistant_id)
+
+    async def search_assistants(self, **filters: Any) -> tuple[list[Assistant], int]:
+        return await self._ask("search_assistants", **filters)
+
+    async def close(self) -> None:
+        await self._handle.call("close")
+
+    async def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self._handle.call(method, *args, **kwargs)
+            except GoneError:
+                if time.monotonic() > until:
+                    raise UnavailableError from None
+                await asyncio.sleep(PAUSE)
+
+
+class RemoteSlot:
+    """`actors.slot.Slot`. Can be sent to other processes."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+
+    async def catalog(self) -> Catalog:
+        return await self.handle.call("catalog")
+
+    async def bind(self, binding: Binding) -> None:
+        await self.handle.call("take", binding)
+
+    async def let_go(self, thread_id: str) -> bool:
+        return await self.handle.call("let_go", thread_id)
+
+    async def ping(self) -> bool:
+        return await self.handle.call("ping")
+
+    async def watch(self) -> None:
+        await self.handle.outlive()
+
+    async def kill(self) -> None:
+        await self.handle.kill()
+
+    async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
+        return await self.handle.call("state", thread_id, graph_id, subgraphs=subgraphs)
+
+    async def values(self, thread_id: str, graph_id: str | None) -> bytes:
+        return await self.handle.call("values", thread_id, graph_id)
+
+    async def result(self, run: Run) -> bytes | None:
+        return await self.handle.call("result", run)
+
+    async def position(self, thread_id: str, graph_id: str) -> Position:
+        return await self.handle.call("position", thread_id, graph_id)
+
+    async def check(self, run: Run) -> None:
+        await self.handle.call("check", run)
+
+    async def forget(self, thread_id: str) -> None:
+        await self.handle.call("forget", thread_id)

@@ -1,0 +1,88 @@
+"""A process of the warm pool: the graphs are loaded, and it is bound to one thread at a time, or to none."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from actors.executor import Executor
+from actors.graphs import GraphInfo, GraphProblem, load
+from actors.host import Host
+from actors.outcomes import Position
+from actors.project import Project
+from actors.thread import LedgerPort
+from storage.records import Run
+
+EXIT_LOST = 70
+"""Exit status of a process that ends itself because user code would not stop."""
+
+
+class Catalog(Struct, frozen=True):
+    """What a process found when it loaded the project's graphs."""
+
+    graphs: list[GraphInfo]
+    problems: list[GraphProblem]
+
+
+class SlotSettings(Struct, frozen=True):
+    project: Project
+    checkpoints: str
+    """The folder of the checkpoint files."""
+    grace: float
+
+
+class Slot(Host):
+    """A host for one thread, with everything that a run needs."""
+
+    def __init__(
+        self,
+        settings: SlotSettings,
+        catalog: Catalog,
+        executor: Executor,
+        ledger: LedgerPort,
+        rested: Callable[[str], None],
+    ) -> None:
+        super().__init__(ledger, executor, held=False, grace=settings.grace, on_quiet=rested, on_lost=_end_process)
+        self._catalog = catalog
+        self._executor: Executor = executor
+
+    async def catalog(self) -> Catalog:
+        return self._catalog
+
+    async def ping(self) -> bool:
+        """Whether no run is in hand."""
+        return self.is_idle
+
+    # Reading: any slot can, whichever thread it is bound to
+
+    async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
+        return await self._executor.state(thread_id, graph_id, subgraphs=subgraphs)
+
+    async def values(self, thread_id: str, graph_id: str | None) -> bytes:
+        return await self._executor.values(thread_id, graph_id)
+
+    async def result(self, run: Run) -> bytes | None:
+        return await self._executor.result(run)
+
+    async def position(self, thread_id: str, graph_id: str) -> Position:
+        return await self._executor.position(thread_id, graph_id)
+
+    async def check(self, run: Run) -> None:
+        await self._executor.check(run)
+
+    async def forget(self, thread_id: str) -> None:
+        await self._executor.forget(thread_id)
+
+
+async def open_slot(settings: SlotSettings, ledger: LedgerPort, rested: Callable[[str], None]) -> Slot:
+    """Load the graphs, in a thread without an event loop: a module may run one of its own while it is imported."""
+    graphs, problems = await asyncio.to_thread(load, settings.project)
+    executor = Executor(graphs, Path(settings.checkpoints))
+    return Slot(settings, Catalog(graphs.describe(), problems), executor, ledger, rested)
+
+
+def _end_process() -> None:
+    """Nothing is lost: what was acknowledged is committed, and the directory brings the thread back elsewhere."""
+    os._exit(EXIT_LOST)

@@ -1,0 +1,446 @@
+"""One thread, awake: carries out what its lane decides. Plain asyncio; knows no Ray.
+
+It has no opinions: which run goes next is `actors.lane`, how a graph runs is `actors.executor`. It holds
+what is alive (the tape, the runs in hand) and keeps the order: commit first, then tell.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.errors import NotHereError, ThreadBusyError
+from actors.lane import Cancelled, Drop, Effect, Event, Lane, Settled, Start, Stop, Submitted, advance, recovered
+from actors.merging import merged, stored_thread
+from actors.outcomes import Outcome, Position
+from actors.runtime import Batch, Submission
+from actors.streams import Say
+from actors.tape import Reader, Tape
+from actors.userloop import StoppedError
+from storage.errors import ThreadNotFoundError, UnsupportedError
+from storage.records import (
+    END,
+    METADATA,
+    Admission,
+    Binding,
+    Failure,
+    Part,
+    Run,
+    RunStatus,
+    Settlement,
+    Standing,
+    Thread,
+    ThreadStatus,
+)
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 3
+"""How often a run is started before it ends as an error (`spec/platform.md` §6.4)."""
+
+NUMBERS_AHEAD = 5_000
+"""When fewer numbers than this are reserved for the tape, more are asked for."""
+
+NUMBERS_MORE = 10_000
+
+
+class Work(Protocol):
+    """An execution under way; `actors.userloop.UserTask` is one."""
+
+    def cancel(self) -> None: ...
+
+    async def ended(self) -> Outcome:
+        """Raises StoppedError when it was cancelled."""
+        ...
+
+    @property
+    def has_ended(self) -> bool: ...
+
+
+class ExecutorPort(Protocol):
+    def start(self, run: Run, say: Say) -> Work:
+        """Execute the run; what it says comes on the loop that called this, in order and before its end."""
+        ...
+
+    async def position(self, thread_id: str, graph_id: str) -> Position: ...
+
+    async def check(self, run: Run) -> None:
+        """Raise if the run asks for a checkpoint that does not exist."""
+        ...
+
+    async def forget(self, thread_id: str) -> None:
+        """Remove the thread's checkpoints."""
+        ...
+
+
+class LedgerPort(Protocol):
+    """Each method returns once its write is committed, and may be repeated; StaleError when we were replaced."""
+
+    async def admit(self, admission: Admission) -> None: ...
+
+    async def begin(self, run: Run, epoch: int) -> None: ...
+
+    async def settle(self, settlement: Settlement) -> None: ...
+
+    async def reserve(self, thread_id: str, epoch: int, count: int) -> int: ...
+
+    async def release(self, thread_id: str, epoch: int, next_seq: int) -> None: ...
+
+    async def delete_thread(self, thread_id: str, epoch: int) -> None: ...
+
+    async def find_thread(self, thread_id: str) -> Thread | None: ...
+
+
+class Surroundings(Struct, frozen=True):
+    """What the process around a thread gives it."""
+
+    held: bool
+    """Whether the thread waits for a slot."""
+    grace: float
+    """Seconds a cancelled run has to stop by itself, before its process is ended."""
+    on_quiet: Callable[[], None]
+    """Called whenever no run is in hand."""
+    on_lost: Callable[[], None]
+    """Called when this process can no longer be trusted with the thread, and should end."""
+
+
+class ThreadActor:
+    """A thread in this process's hands. One that is held takes runs in, and starts none."""
+
+    def __init__(self, binding: Binding, ledger: LedgerPort, executor: ExecutorPort, around: Surroundings) -> None:
+        self.thread_id = binding.thread_id
+        self.epoch = binding.epoch
+        self.tape = Tape(binding.next_seq, binding.reserved)
+        self._around = around
+        self._ledger = ledger
+        self._executor = executor
+        self._thread = binding.thread
+        self._mailbox = asyncio.Lock()  # first come, first served: the order of admission
+        self._closed = False
+        self._reserving = False
+        self._quiet = asyncio.Event()  # set whenever no run is in hand
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._live = {
+            run.run_id: _LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished
+        }
+        for run_id in self._live:
+            self.tape.open_run(run_id)
+        self._lane, effects = recovered(self._live, held=around.held)
+        self._carry_out(effects)
+
+    # What may be asked of a thread
+
+    async def submit(self, submission: Submission) -> Run:
+        """Return once the run is committed. Not undone by a caller who gives up."""
+        return await asyncio.shield(self._hold(self._submit(submission), "submit"))
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        live = self._in_hand(run_id)
+        live.cancel_reason = live.cancel_reason or reason
+        self._enter(*advance(self._lane, Cancelled(run_id)))
+
+    async def ended(self, run_id: str) -> Run:
+        """The run with its final status, once that is committed. NotHereError if it is not in hand, or moves away."""
+        return await asyncio.shield(self._in_hand(run_id).settled)
+
+    def follow(self, run_id: str, after: int, reader: Reader) -> AsyncGenerator[Batch, None]:
+        """The run's parts above `after`; ends without the run's end when the thread leaves this process."""
+        if not self.tape.holds(run_id):
+            raise NotHereError
+        return self.tape.follow(run_id, after, reader)
+
+    async def delete(self) -> None:
+        """Cancel what is in hand, then remove the thread, its runs and its checkpoints."""
+        async with self._mailbox:
+            self._check_here()
+            for run_id in reversed(self._live):  # those that wait first, so that none of them starts
+                await self.cancel(run_id, "the thread was deleted")
+            if self._live:
+                await self._quiet.wait()
+            await self._executor.forget(self.thread_id)
+            await self._ledger.delete_thread(self.thread_id, self.epoch)
+            self._thread = None
+            self.tape.clear()
+
+    async def close(self) -> bool:
+        """Leave this process if nothing is executed; whether it left. Runs that wait stay in the ledger."""
+        async with self._mailbox:
+            if self._lane.active is not None:
+                return False
+            if dropped := [live.settled for run_id, live in self._live.items() if run_id not in self._lane.waiting]:
+                await asyncio.wait(dropped)
+            if self._lane.active is not None:
+                return False
+            self._closed = True
+            await self._ledger.release(self.thread_id, self.epoch, self.tape.next_seq)
+            self._leave()
+            return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is in hand."""
+        return not self._live
+
+    # Taking a run in
+
+    async def _submit(self, submission: Submission) -> Run:
+        async with self._mailbox:
+            self._check_here()
+            if known := self._live.get(submission.run.run_id):  # asked twice: the answer to the first was lost
+                return known.run
+            thread = await self._known_thread() or submission.new_thread
+            if thread is None:
+                raise ThreadNotFoundError(self.thread_id)
+            run = merged(submission.run, submission.assistant, thread)
+            event = Submitted(run.run_id, run.multitask_strategy)
+            run = await self._admissible(run, event)
+            new_thread = None if self._thread else submission.new_thread
+            await self._ledger.admit(Admission(run=run, epoch=self.epoch, new_thread=new_thread))
+            self._thread = stored_thread(thread, run)
+            self._live[run.run_id] = _LiveRun(run)
+            self.tape.open_run(run.run_id)
+            self._enter(*advance(self._lane, event))
+            return run
+
+    async def _known_thread(self) -> Thread | None:
+        """The thread as it is stored; it may have been created since we were bound."""
+        if self._thread is None:
+            self._thread = await self._ledger.find_thread(self.thread_id)
+        return self._thread
+
+    async def _admissible(self, run: Run, event: Event) -> Run:
+        """The run as it will be admitted: as begun, if it starts at once. Raises if it may not come in."""
+        try:
+            _, effects = advance(self._lane, event)
+        except ThreadBusyError:
+            raise ThreadBusyError(self.thread_id) from None
+        if any(isinstance(effect, Stop | Drop) for effect in effects):
+            raise UnsupportedError(
+                f"multitask_strategy '{run.multitask_strategy}' cannot displace runs yet; "
+                "use 'enqueue' or 'reject', or cancel the runs in flight first"
+            )
+        if run.request.checkpoint:
+            await self._executor.check(run)
+        return _begun(run) if effects else run
+
+    # Carrying out what the lane decides
+
+    def _enter(self, lane: Lane, effects: list[Effect]) -> None:
+        """Move to `lane`. Never awaits, so no other call can slip in between."""
+        self._lane = lane
+        self._carry_out(effects)
+        if self._live:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+            self._around.on_quiet()
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            live = self._live[effect.run_id]
+            match effect:
+                case Start():
+                    self._hold(self._see_through(live), f"run {live.run.run_id}")
+                case Stop():
+                    live.stop.set()
+                case Drop():
+                    self._hold(self._settle_safely(live, RunStatus.INTERRUPTED), f"drop {live.run.run_id}")
+
+    async def _see_through(self, live: "_LiveRun") -> None:
+        """Outlive the work, so that stopping it can never leave the thread stuck."""
+        if live.is_worn_out:
+            message = f"Run {live.run.run_id} exceeded max attempts ({MOST_ATTEMPTS})"
+            await self._settle_safely(live, RunStatus.ERROR, failure=Failure("RuntimeError", message))
+        elif live.stop.is_set():  # cancelled before its first step
+            await self._settle_safely(live, RunStatus.INTERRUPTED)
+        else:
+            await self._execute(live)
+
+    async def _execute(self, live: "_LiveRun") -> None:
+        if not live.is_begun:
+            live.run = _begun(live.run)
+            self._hold(self._record_start(live.run), f"begin {live.run.run_id}")
+        self._say_metadata(live)
+        work = self._executor.start(live.run, self._sayer(live.run.run_id))
+        status, outcome = await _outlive(work, live.stop, self._around.grace)
+        if outcome is None:
+            await self._settle_safely(live, status)
+        else:
+            await self._settle_safely(live, status, outcome.position, outcome.failure)
+        if status is RunStatus.INTERRUPTED and outcome is None and not work.has_ended:
+            self._around.on_lost()  # what cannot be cancelled ends with its process
+
+    async def _settle_safely(
+        self, live: "_LiveRun", status: RunStatus, position: Position | None = None, failure: Failure | None = None
+    ) -> None:
+        try:
+            await self._settle(live, status, position or await self._look(live), failure)
+        except Exception:
+            # Nobody awaits this task, so this is the last place to say it; the directory brings the thread back.
+            logger.exception("Run %s could not be settled; this process lets go of its thread", live.run.run_id)
+            live.settled.set_exception(NotHereError())
+            self._around.on_lost()
+
+    async def _settle(
+        self, live: "_LiveRun", status: RunStatus, position: Position | None, failure: Failure | None
+    ) -> None:
+        run_id = live.run.run_id
+        end = self.tape.number(run_id, END, _end_data(run_id, status, failure))
+        run = live.final(status, failure, position, end)
+        standing = _standing(run, position) if position else None
+        await self._ledger.settle(Settlement(run=run, epoch=self.epoch, standing=standing))
+        self.tape.publish(end)  # the status is readable before the stream ends
+        del self._live[run_id]
+        live.settled.set_result(run)
+        self._enter(*advance(self._lane, Settled(run_id)))
+
+    async def _look(self, live: "_LiveRun") -> Position | None:
+        """Where the checkpoints are after a run that cannot say it; None after one that never started."""
+        if live.run.attempt == 0:
+            return None
+        return await self._executor.position(self.thread_id, live.run.graph_id)
+
+    async def _record_start(self, run: Run) -> None:
+        await self._ledger.begin(run, self.epoch)
+
+    # Saying
+
+    def _say_metadata(self, live: "_LiveRun") -> None:
+        run = live.run
+        data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
+        part = self.tape.append(run.run_id, METADATA, msgspec.json.encode(data))
+        live.first_seq = live.first_seq or part.seq
+
+    def _sayer(self, run_id: str) -> Say:
+        def say(event: str, data: bytes) -> None:
+            self.tape.append(run_id, event, data)
+            if self.tape.reserved - self.tape.next_seq < NUMBERS_AHEAD and not self._reserving:
+                self._reserving = True
+                self._hold(self._reserve(), f"reserve for {self.thread_id}")
+
+        return say
+
+    async def _reserve(self) -> None:
+        try:
+            self.tape.extend(await self._ledger.reserve(self.thread_id, self.epoch, NUMBERS_MORE))
+        finally:
+            self._reserving = False
+
+    # Coming and going
+
+    def _in_hand(self, run_id: str) -> "_LiveRun":
+        self._check_here()
+        if (live := self._live.get(run_id)) is None:
+            raise NotHereError
+        return live
+
+    def _check_here(self) -> None:
+        if self._closed:
+            raise NotHereError
+
+    def _leave(self) -> None:
+        self._closed = True
+        self.tape.close()
+        for live in self._live.values():
+            live.settled.set_exception(NotHereError())
+
+    def _hold(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """A task that is kept until it is done: the loop itself keeps only weak references."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+class _LiveRun:
+    """A run in hand: what it is, and what is alive about it."""
+
+    def __init__(self, run: Run, *, recovered: bool = False) -> None:
+        self.run = run
+        self.stop = asyncio.Event()
+        self.settled: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        self.settled.add_done_callback(lambda settled: settled.exception())  # that nobody waits is no fault
+        self.cancel_reason: str | None = None
+        self.first_seq = run.first_seq
+        self._recovered = recovered
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether this attempt is already recorded: it is when the run was admitted to an idle thread."""
+        return self.run.status is RunStatus.RUNNING and not self._recovered
+
+    @property
+    def is_worn_out(self) -> bool:
+        return self._recovered and self.run.attempt >= MOST_ATTEMPTS
+
+    def final(self, status: RunStatus, failure: Failure | None, position: Position | None, end: Part) -> Run:
+        return replace(
+            self.run,
+            status=status,
+            error=failure,
+            cancel_reason=self.cancel_reason if status is RunStatus.INTERRUPTED else None,
+            updated_at=(now := datetime.now(UTC)),
+            ended_at=now,
+            checkpoint_id=position.checkpoint_id if position else None,
+            first_seq=self.first_seq or end.seq,
+            last_seq=end.seq,
+            last_ms=end.ms,
+        )
+
+
+async def _outlive(work: Work, stop: asyncio.Event, grace: float) -> tuple[RunStatus, Outcome | None]:
+    """How the work ended, once it has, or once it has been asked to stop for `grace` seconds in vain."""
+    ended, stopping = asyncio.ensure_future(work.ended()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        work.cancel()
+        await asyncio.wait([ended], timeout=grace)
+    stopping.cancel()
+    if not ended.done():
+        ended.cancel()
+        return RunStatus.INTERRUPTED, None
+    return _reading(ended, stopped=stop.is_set())
+
+
+def _reading(ended: "asyncio.Future[Outcome]", *, stopped: bool) -> tuple[RunStatus, Outcome | None]:
+    """A cancel that came before the end makes the run interrupted, whatever the graph made of it."""
+    match ended.exception():
+        case None:
+            outcome = ended.result()
+        case StoppedError() if stopped:
+            return RunStatus.INTERRUPTED, None
+        case error:
+            outcome = Outcome(None, Failure(type(error).__name__, str(error)))
+    if stopped:
+        return RunStatus.INTERRUPTED, replace(outcome, failure=None)
+    return RunStatus.ERROR if outcome.failure else RunStatus.SUCCESS, outcome
+
+
+def _begun(run: Run) -> Run:
+    now = datetime.now(UTC)
+    started_at = run.started_at or now
+    return replace(run, status=RunStatus.RUNNING, attempt=run.attempt + 1, started_at=started_at, updated_at=now)
+
+
+def _standing(run: Run, position: Position) -> Standing:
+    """What the thread is after a run that executed (`spec/platform.md` §3, §6.3)."""
+    match run.status:
+        case RunStatus.ERROR | RunStatus.TIMEOUT:
+            return Standing(status=ThreadStatus.ERROR, error=run.error, interrupts=position.interrupts)
+        case RunStatus.INTERRUPTED:
+            error = Failure("UserInterrupt", run.cancel_reason or "")
+        case _:
+            error = None
+    status = ThreadStatus.INTERRUPTED if position.has_next else ThreadStatus.IDLE
+    return Standing(status=status, error=error, interrupts=position.interrupts)
+
+
+def _end_data(run_id: str, status: RunStatus, failure: Failure | None) -> bytes:
+    return msgspec.json.encode({"run_id": run_id, "status": status, "error": failure})
