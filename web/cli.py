@@ -1,0 +1,64 @@
+"""The `treadle` command. What it needs is imported when a command runs, so that its help comes at once."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+VERSION = "0.1.0"
+
+
+class PathOnDisk(click.Path):
+    """A path, as `Path`."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(path_type=Path, **given)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(VERSION, prog_name="treadle", message="%(prog)s %(version)s")
+def main() -> None:
+    """Treadle runs LangGraph agents as a service.
+
+    Every thread is an actor in a process of its own; its runs stream as server-sent events, to the LangGraph
+    SDKs and to plain HTTP; every run is kept in DuckDB.
+    """
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=PathOnDisk(dir_okay=False),
+    help="The project's langgraph.json. [default: the one in this folder; without one, the demo assistants]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=2024, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option(
+    "--data",
+    default=Path(".treadle"),
+    show_default=True,
+    type=PathOnDisk(file_okay=False),
+    help="Folder of what is kept: runs, checkpoints.",
+)
+@click.option(
+    "--warm", default=2, show_default=True, type=click.IntRange(0), help="Processes kept ready beyond those in use."
+)
+@click.option(
+    "--max",
+    "most",
+    type=click.IntRange(1),
+    help="Processes in all: threads that can be awake at once; further ones wait. [default: from memory]",
+)
+@click.option("--insecure", is_flag=True, help="Listen on a host that others can reach, without authentication.")
+def dev(**options: Any) -> None:
+    """Serve a project on this machine, in one process and its actors.
+
+    \b
+    Examples:
+      treadle dev                          the project in this folder, or the demo
+      treadle dev --config agents/langgraph.json --port 8123
+      treadle dev --warm 4 --max 16        more threads at once, sooner
+    """  # noqa: D301 - the \b is click's: it keeps the lines below as they are
+    sys.exit(import_module("web.serving").serve(**options))
