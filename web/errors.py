@@ -74,7 +74,7 @@ def mistakes(error: HTTPException) -> list[Mistake]:
     """What Litestar, or `wrong`, found."""
     if isinstance(error.extra, list):
         return [_mistake(**found) for found in error.extra]
-    return [Mistake("json_invalid" if "JSON" in error.detail else "value_error", ["body"], error.detail)]
+    return [Mistake("json_invalid", ["body"], error.detail)]  # the body could not be read at all
 
 
 def _mistake(message: str, key: str = "", source: ParamType | str = "body") -> Mistake:
@@ -89,11 +89,13 @@ def _mistake(message: str, key: str = "", source: ParamType | str = "body") -> M
 
 
 def _as_text(found: list[Mistake]) -> Problem:
-    return Problem("; ".join(": ".join(filter(None, (_path(mistake), mistake.msg))) for mistake in found))
+    return Problem("; ".join(map(_sentence, found)))
 
 
-def _path(mistake: Mistake) -> str:
-    return ".".join(map(str, mistake.loc[1:]))
+def _sentence(mistake: Mistake) -> str:
+    """A mistake's message, after its field if it does not begin with that itself."""
+    field = ".".join(map(str, mistake.loc[1:]))
+    return mistake.msg if mistake.msg.startswith(field) else f"{field}: {mistake.msg}"
 
 
 def _as_list(found: list[Mistake]) -> Problem:

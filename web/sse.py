@@ -12,7 +12,8 @@ from msgspec import Struct
 from actors.runtime import Parts
 from storage.records import END, METADATA, Failure, Gap, Part, Run, RunStatus, StreamMode
 
-MEDIA_TYPE = "text/event-stream; charset=utf-8"
+MEDIA_TYPE = "text/event-stream"
+"""Litestar adds the charset."""
 
 EVENT_ID = re.compile(r"[0-9]{1,18}-([0-9]{1,18})")
 """When a part was made, and its number: `1795358403512-3`. More digits than that fit into no counter of ours."""

@@ -15,9 +15,9 @@ from web.dependencies import AnyRequest, Gate, TheGate, no_idempotency_key
 from web.gateway import schemas, streams
 from web.gateway.ids import ThreadId
 from web.gateway.requests import check_form, run_request
-from web.gateway.schemas import RunCreate, RunResponse
+from web.gateway.schemas import RunCreateRequest, RunResponse
 from web.shapes import CLIENT_GONE
-from web.sse import Reader
+from web.sse import MEDIA_TYPE, Reader
 from web.submissions import submission
 
 
@@ -27,15 +27,15 @@ class CreationController(Controller):
 
     @post(status_code=200)
     async def create(
-        self, thread_id: ThreadId, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate
+        self, thread_id: ThreadId, data: JSONBody[RunCreateRequest], request: AnyRequest, gate: TheGate
     ) -> Response[RunResponse]:
         """Start a run in the background and return it at once."""
         run = await gate.runtime.submit(await _submission(gate, thread_id, request, data))
         return Response(schemas.run(run, mask_errors=gate.settings.mask_errors), headers=streams.place(run))
 
-    @post("/stream", status_code=200)
+    @post("/stream", status_code=200, media_type=MEDIA_TYPE)
     async def stream(
-        self, thread_id: ThreadId, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate
+        self, thread_id: ThreadId, data: JSONBody[RunCreateRequest], request: AnyRequest, gate: TheGate
     ) -> Stream:
         """Start a run and stream what it says."""
         run, parts = await gate.runtime.submit_and_follow(await _submission(gate, thread_id, request, data))
@@ -43,13 +43,15 @@ class CreationController(Controller):
         return streams.stream(gate, run, source, leave=_leave(gate, run))
 
     @post("/wait", status_code=200)
-    async def wait(self, thread_id: ThreadId, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate) -> Stream:
+    async def wait(
+        self, thread_id: ThreadId, data: JSONBody[RunCreateRequest], request: AnyRequest, gate: TheGate
+    ) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
         run = await gate.runtime.submit(await _submission(gate, thread_id, request, data))
         return streams.wait(gate, run, leave=_leave(gate, run))
 
 
-async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: RunCreate) -> Submission:
+async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: RunCreateRequest) -> Submission:
     """The order of the checks is the dialect's: form, thread, sense, assistant."""
     body, sent = await strictly(request, data)
     check_form(body)

@@ -10,7 +10,7 @@ from storage.records import Durability, RunRequest, StreamMode
 from web import bodies
 from web.bodies import Checkpoint
 from web.gateway import messages
-from web.gateway.schemas import GatewayConfig, RunCreate
+from web.gateway.schemas import GatewayConfig, RunCreateRequest
 
 MODES = {mode.value: mode for mode in StreamMode} | {"messages": StreamMode.MESSAGES_TUPLE}
 """Two names for one mode: the accumulated form of messages is the Platform dialect's."""
@@ -19,7 +19,7 @@ OWN_KEYS = frozenset({"thread_id", "run_id"})
 """Keys that the server sets; what a client says there is not heard."""
 
 
-def check_form(body: RunCreate) -> None:
+def check_form(body: RunCreateRequest) -> None:
     """Refuse fields of a wrong form, and those that this server cannot obey yet."""
     bodies.refuse(
         webhook=body.webhook is not None,
@@ -30,7 +30,7 @@ def check_form(body: RunCreate) -> None:
     bodies.checkpoint_in(_configurable(body))
 
 
-def run_request(body: RunCreate, sent: Mapping[str, Any], thread_id: str) -> RunRequest:
+def run_request(body: RunCreateRequest, sent: Mapping[str, Any], thread_id: str) -> RunRequest:
     """What the run is asked to do. Refuses what is of the right form and makes no sense."""
     checkpoint = body.checkpoint or Checkpoint()
     _check_sense(body, checkpoint, thread_id)
@@ -54,7 +54,7 @@ def run_request(body: RunCreate, sent: Mapping[str, Any], thread_id: str) -> Run
     )
 
 
-def _check_sense(body: RunCreate, checkpoint: Checkpoint, thread_id: str) -> None:
+def _check_sense(body: RunCreateRequest, checkpoint: Checkpoint, thread_id: str) -> None:
     if checkpoint.thread_id not in (None, thread_id):
         raise SenselessError("checkpoint thread_id does not match request thread_id")
     if len({checkpoint.checkpoint_id, body.checkpoint_id} - {None}) > 1:
@@ -73,7 +73,7 @@ def _mirrored(config: GatewayConfig, given: dict[str, Any] | None) -> tuple[dict
     return {**context, **configurable}, {**configurable, **context}
 
 
-def _configurable(body: RunCreate) -> Mapping[str, Any]:
+def _configurable(body: RunCreateRequest) -> Mapping[str, Any]:
     return (body.config and body.config.configurable) or {}
 
 
@@ -81,7 +81,7 @@ def _without_context(config: GatewayConfig) -> dict[str, Any]:
     return {key: value for key, value in to_builtins(config).items() if key != "context"}
 
 
-def _durability(body: RunCreate) -> Durability:
+def _durability(body: RunCreateRequest) -> Durability:
     if body.durability is None and body.checkpoint_during is not None:
         return Durability.ASYNC if body.checkpoint_during else Durability.EXIT
     return body.durability or Durability.ASYNC

@@ -22,7 +22,7 @@ from web.gateway.requests import MODES
 from web.gateway.schemas import RunResponse
 from web.query import Flag, Names, flag
 from web.shapes import CLIENT_GONE, cancel_wish
-from web.sse import reader_of, wanted_by
+from web.sse import MEDIA_TYPE, reader_of, wanted_by
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Offset = Annotated[int, QueryParameter(ge=0)]
@@ -49,7 +49,7 @@ class RunController(Controller):
         run = await gate.runtime.run(thread_id, run_id)
         return schemas.run(run, mask_errors=gate.settings.mask_errors)
 
-    @route("/{run_id:str}/stream", http_method=["GET", "POST"], status_code=200)
+    @route("/{run_id:str}/stream", http_method=["GET", "POST"], status_code=200, media_type=MEDIA_TYPE)
     async def stream(  # noqa: PLR0913 - one a parameter
         self,
         *,
@@ -67,7 +67,7 @@ class RunController(Controller):
         flag("wait", wait)  # means something only beside an action
         return await _stream(gate, thread_id, run_id, _Wish.of(last_event_id, stream_mode, cancel_on_disconnect))
 
-    @get("/{run_id:str}/join")
+    @get("/{run_id:str}/join", media_type=MEDIA_TYPE)
     async def join(  # noqa: PLR0913 - one a parameter
         self,
         *,
@@ -94,7 +94,7 @@ class RunController(Controller):
         gate: TheGate,
         action: Action = "interrupt",
         wait: Flag = None,
-    ) -> Response[None]:
+    ) -> Response[bytes]:
         """Stop a run. With `wait`, answer 204 when it has stopped."""
         query.refuse_query(**{"action=rollback": action == "rollback"})
         patient = flag("wait", wait)
@@ -102,7 +102,7 @@ class RunController(Controller):
         await _cancel(gate.runtime, thread_id, run_id)
         if patient:
             await gate.answers.promptly(gate.runtime.ended(thread_id, run_id))
-        return Response(None, status_code=204 if patient else 202)
+        return Response(b"", status_code=204 if patient else 202)
 
 
 class _Wish(Struct, frozen=True):

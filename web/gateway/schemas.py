@@ -17,7 +17,7 @@ class GatewayConfig(Config, frozen=True, omit_defaults=True):
     context: dict[str, Any] | None = None
 
 
-class RunCreate(Struct, frozen=True):
+class RunCreateRequest(Struct, frozen=True):
     """Null only where the type says so."""
 
     assistant_id: str | None = None

@@ -16,7 +16,7 @@ from web.platform import ids, schemas, streams
 from web.platform.requests import metadata_of, run_request
 from web.platform.schemas import RunCreate
 from web.shapes import CLIENT_GONE
-from web.sse import Reader
+from web.sse import MEDIA_TYPE, Reader
 from web.submissions import submission
 
 
@@ -33,7 +33,7 @@ class CreationController(Controller):
         run = await gate.runtime.submit(await _submission(gate, thread_id, request, data))
         return Response(schemas.run(run), headers={"Content-Location": streams.place(run)})
 
-    @post("/stream", status_code=200)
+    @post("/stream", status_code=200, media_type=MEDIA_TYPE)
     async def stream(
         self, thread_id: FromPath[str], data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate
     ) -> Stream:

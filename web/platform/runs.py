@@ -17,7 +17,7 @@ from web.platform.requests import MODES
 from web.platform.schemas import Run
 from web.query import Flag, Names, flag
 from web.shapes import CLIENT_GONE, cancel_wish
-from web.sse import reader_of, wanted_by
+from web.sse import MEDIA_TYPE, reader_of, wanted_by
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Offset = Annotated[int, QueryParameter(ge=0)]
@@ -51,7 +51,7 @@ class RunController(Controller):
         await ids.check_run(gate.runtime, thread_id, run_id)
         return schemas.run(await gate.runtime.run(thread_id, run_id))
 
-    @get("/{run_id:str}/stream")
+    @get("/{run_id:str}/stream", media_type=MEDIA_TYPE)
     async def stream(  # noqa: PLR0913 - one a parameter
         self,
         *,
@@ -91,14 +91,14 @@ class RunController(Controller):
         gate: TheGate,
         wait: Flag = None,
         action: Action = "interrupt",
-    ) -> Response[None] | Stream:
+    ) -> Response[bytes] | Stream:
         """Stop a run. With `wait`, answer when it has stopped."""
         query.refuse_query(**{"action=rollback": action == "rollback"})
         patient = flag("wait", wait)
         await ids.check_run(gate.runtime, thread_id, run_id)
         run = await gate.runtime.run(thread_id, run_id)
         await gate.runtime.cancel(thread_id, run_id, cancel_wish(thread_id, run_id))
-        return streams.wait(gate, run, streams.nothing(gate, run), leave=None) if patient else Response(None)
+        return streams.wait(gate, run, streams.nothing(gate, run), leave=None) if patient else Response(b"")
 
 
 def _leave(gate: Gate, thread_id: str, run_id: str, *, cancel: bool) -> Leave | None:

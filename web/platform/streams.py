@@ -32,7 +32,7 @@ def stream(
     """An event stream. `again` is the query with which it is taken up after a break."""
     beat = Beat(wire.HEARTBEAT, gate.settings.platform_heartbeat)
     headers = {**wire.HEADERS, **_locations(run, "stream", again)}
-    return Stream(gate.answers.body(source, beat, leave), media_type=MEDIA_TYPE, headers=headers)
+    return Stream(gate.answers.body(source, beat, leave), status_code=200, media_type=MEDIA_TYPE, headers=headers)
 
 
 def wait(
@@ -46,7 +46,9 @@ def wait(
     """One JSON value, with empty lines in front of it while it is waited for."""
     beat = Beat(b"\n", gate.settings.platform_heartbeat)
     headers = _locations(run, "join", again)
-    return Stream(gate.answers.body(source, beat, leave), media_type="application/json", headers=headers)
+    return Stream(
+        gate.answers.body(source, beat, leave), status_code=200, media_type="application/json", headers=headers
+    )
 
 
 def said(gate: Gate, parts: Parts, reader: Reader) -> AsyncGenerator[bytes, None]:
