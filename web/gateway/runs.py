@@ -1,0 +1,150 @@
+"""Runs that exist: reading them, following them, waiting for them, cancelling them."""
+
+from functools import partial
+from typing import Annotated, Literal, Self
+
+from litestar import Controller, Response, get, post, route
+from litestar.params import FromPath, HeaderParameter, QueryParameter
+from litestar.response import Stream
+from msgspec import Struct
+
+from actors.errors import RunEndedError
+from actors.runtime import Runtime
+from storage.errors import ConflictError
+from storage.records import Run, RunStatus
+from web import query
+from web.answers import Leave
+from web.bodies import stream_modes
+from web.dependencies import Gate, LastEventId, TheGate
+from web.gateway import schemas, streams
+from web.gateway.ids import ThreadId
+from web.gateway.requests import MODES
+from web.gateway.schemas import RunResponse
+from web.query import Flag, Names, flag
+from web.shapes import CLIENT_GONE, cancel_wish
+from web.sse import MEDIA_TYPE, reader_of, wanted_by
+
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+Offset = Annotated[int, QueryParameter(ge=0)]
+Status = Annotated[RunStatus | None, QueryParameter()]
+Action = Annotated[Literal["interrupt", "rollback"], QueryParameter()]
+MaybeAction = Annotated[Literal["interrupt", "rollback"] | None, QueryParameter()]
+Accept = Annotated[str, HeaderParameter(name="Accept")]
+
+
+class RunController(Controller):
+    path = "/{thread_id:str}/runs"
+
+    @get()
+    async def some(
+        self, *, thread_id: ThreadId, gate: TheGate, limit: Limit = 100, offset: Offset = 0, status: Status = None
+    ) -> list[RunResponse]:
+        """The thread's runs, newest first; none for a thread that is not known."""
+        runs = await gate.runtime.runs(thread_id, limit=limit, offset=offset, status=status)
+        return [schemas.run(run, mask_errors=gate.settings.mask_errors) for run in runs]
+
+    @get("/{run_id:str}")
+    async def one(self, thread_id: ThreadId, run_id: FromPath[str], gate: TheGate) -> RunResponse:
+        """A run. It can be read from before its creation is answered until it is deleted."""
+        run = await gate.runtime.run(thread_id, run_id)
+        return schemas.run(run, mask_errors=gate.settings.mask_errors)
+
+    @route("/{run_id:str}/stream", http_method=["GET", "POST"], status_code=200, media_type=MEDIA_TYPE)
+    async def stream(  # noqa: PLR0913 - one a parameter
+        self,
+        *,
+        thread_id: ThreadId,
+        run_id: FromPath[str],
+        gate: TheGate,
+        last_event_id: LastEventId = None,
+        stream_mode: Names = None,
+        cancel_on_disconnect: Flag = None,
+        action: MaybeAction = None,
+        wait: Flag = None,
+    ) -> Stream:
+        """What a run says, from after the event that the client had last, else from the earliest that is kept."""
+        query.refuse_query(action=action)
+        flag("wait", wait)  # means something only beside an action
+        return await _stream(gate, thread_id, run_id, _Wish.of(last_event_id, stream_mode, cancel_on_disconnect))
+
+    @get("/{run_id:str}/join", media_type=MEDIA_TYPE)
+    async def join(  # noqa: PLR0913 - one a parameter
+        self,
+        *,
+        thread_id: ThreadId,
+        run_id: FromPath[str],
+        gate: TheGate,
+        accept: Accept = "*/*",
+        last_event_id: LastEventId = None,
+        stream_mode: Names = None,
+        cancel_on_disconnect: Flag = None,
+    ) -> Stream:
+        """As the stream; or, to a client that accepts JSON and no events, what the run leaves once it has ended."""
+        wish = _Wish.of(last_event_id, stream_mode, cancel_on_disconnect)
+        if not _wants_json(accept):
+            return await _stream(gate, thread_id, run_id, wish)
+        run = await gate.runtime.run(thread_id, run_id)
+        return streams.wait(gate, run, leave=_leave(gate, run) if wish.cancel else None)
+
+    @post("/{run_id:str}/cancel", status_code=202)
+    async def cancel(
+        self,
+        thread_id: ThreadId,
+        run_id: FromPath[str],
+        gate: TheGate,
+        action: Action = "interrupt",
+        wait: Flag = None,
+    ) -> Response[bytes]:
+        """Stop a run. With `wait`, answer 204 when it has stopped."""
+        query.refuse_query(**{"action=rollback": action == "rollback"})
+        patient = flag("wait", wait)
+        await gate.runtime.thread(thread_id)
+        await _cancel(gate.runtime, thread_id, run_id)
+        if patient:
+            await gate.answers.promptly(gate.runtime.ended(thread_id, run_id))
+        return Response(b"", status_code=204 if patient else 202)
+
+
+class _Wish(Struct, frozen=True):
+    """What a reader of a run asks for."""
+
+    last_event_id: str | None
+    modes: list[str]
+    wanted: frozenset[str] | None
+    cancel: bool
+
+    @classmethod
+    def of(cls, last_event_id: str | None, stream_mode: list[str] | None, cancel_on_disconnect: str | None) -> Self:
+        modes = query.names("stream_mode", stream_mode)
+        wanted = wanted_by(stream_modes(modes, MODES, source="query"))
+        return cls(last_event_id, modes, wanted, flag("cancel_on_disconnect", cancel_on_disconnect))
+
+    @property
+    def again(self) -> dict[str, str]:
+        """The query with which the reader comes back."""
+        modes = {"stream_mode": ",".join(self.modes)} if self.modes else {}
+        return modes | ({"cancel_on_disconnect": "true"} if self.cancel else {})
+
+
+async def _stream(gate: Gate, thread_id: str, run_id: str, wish: _Wish) -> Stream:
+    run = await gate.runtime.run(thread_id, run_id)
+    source = await streams.follow(gate, run, reader_of(run, wish.last_event_id, wish.wanted))
+    return streams.stream(gate, run, source, leave=_leave(gate, run) if wish.cancel else None, again=wish.again)
+
+
+async def _cancel(runtime: Runtime, thread_id: str, run_id: str) -> None:
+    """Cancel a run, or find that it has been cancelled."""
+    try:
+        await runtime.cancel(thread_id, run_id, cancel_wish(thread_id, run_id))
+    except RunEndedError as error:
+        run = await runtime.run(thread_id, run_id)
+        if run.status is not RunStatus.INTERRUPTED:
+            raise ConflictError(f"Run {run_id} is not cancellable (status: {run.status})") from error
+
+
+def _leave(gate: Gate, run: Run) -> Leave:
+    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CLIENT_GONE)
+
+
+def _wants_json(accept: str) -> bool:
+    return "application/json" in accept.lower() and "text/event-stream" not in accept.lower()

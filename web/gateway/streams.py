@@ -1,0 +1,67 @@
+"""Answers of the gateway dialect that take their time: streams and waits, and where they are found again."""
+
+from collections.abc import AsyncGenerator
+from urllib.parse import urlencode
+
+import msgspec
+from litestar.response import Stream
+
+from actors.runtime import Parts
+from storage.records import Run, RunStatus
+from web.answers import Beat, Leave
+from web.dependencies import Gate
+from web.gateway import schemas, wire
+from web.sse import MEDIA_TYPE, Reader, frames, has_had_all, nothing_new
+
+
+def place(run: Run) -> dict[str, str]:
+    """Clients read the run's id off the end of it."""
+    return {"Content-Location": f"/api/threads/{run.thread_id}/runs/{run.run_id}"}
+
+
+def stream(
+    gate: Gate,
+    run: Run,
+    source: AsyncGenerator[bytes, None],
+    *,
+    leave: Leave | None,
+    again: dict[str, str] | None = None,
+) -> Stream:
+    """An event stream. Its `Location` is relative to the client's base URL, which ends in `/api`."""
+    query = f"?{urlencode(again)}" if again else ""
+    location = f"/threads/{run.thread_id}/runs/{run.run_id}/stream{query}"
+    beat = Beat(wire.HEARTBEAT, gate.settings.gateway_heartbeat)
+    headers = {**wire.HEADERS, **place(run), "Location": location}
+    return Stream(gate.answers.body(source, beat, leave), media_type=MEDIA_TYPE, headers=headers)
+
+
+def wait(gate: Gate, run: Run, *, leave: Leave | None) -> Stream:
+    """One JSON value, with empty lines in front of it while it is waited for."""
+    beat = Beat(b"\n", gate.settings.gateway_heartbeat)
+    body = gate.answers.body(_outcome(gate, run), beat, leave)
+    return Stream(body, media_type="application/json", headers=place(run))
+
+
+def said(gate: Gate, parts: Parts, reader: Reader) -> AsyncGenerator[bytes, None]:
+    return frames(parts, _wire(gate), reader)
+
+
+async def follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
+    """What a reader has not had yet. Fails before the first byte, or not at all."""
+    if has_had_all(run, reader):
+        return nothing_new(_wire(gate))
+    return said(gate, await gate.runtime.follow(run.thread_id, run.run_id, reader.after), reader)
+
+
+async def _outcome(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
+    """What a run leaves, once it has ended."""
+    ended = await gate.runtime.ended(run.thread_id, run.run_id)
+    result = await gate.runtime.result(ended)
+    if ended.status is RunStatus.SUCCESS:
+        yield result or b"{}"
+    else:
+        yield msgspec.json.encode(schemas.outcome(ended, result, mask_errors=gate.settings.mask_errors))
+
+
+def _wire(gate: Gate) -> wire.GatewayWire:
+    return wire.GatewayWire(mask_errors=gate.settings.mask_errors)

@@ -1,0 +1,86 @@
+"""Answers of the Platform dialect that take their time: streams and waits, and where they are found again."""
+
+from collections.abc import AsyncGenerator
+from urllib.parse import urlencode
+
+import msgspec
+from litestar.response import Stream
+
+from actors.runtime import Parts
+from storage.records import Run, RunStatus
+from web.answers import Beat, Leave
+from web.dependencies import Gate
+from web.platform import wire
+from web.platform.schemas import Outcome
+from web.shapes import failure_in
+from web.sse import MEDIA_TYPE, Reader, frames, has_had_all, nothing_new
+
+
+def place(run: Run) -> str:
+    """Clients read the run's id off the end of it."""
+    return f"/threads/{run.thread_id}/runs/{run.run_id}"
+
+
+def stream(
+    gate: Gate,
+    run: Run,
+    source: AsyncGenerator[bytes, None],
+    *,
+    leave: Leave | None,
+    again: dict[str, str] | None = None,
+) -> Stream:
+    """An event stream. `again` is the query with which it is taken up after a break."""
+    beat = Beat(wire.HEARTBEAT, gate.settings.platform_heartbeat)
+    headers = {**wire.HEADERS, **_locations(run, "stream", again)}
+    return Stream(gate.answers.body(source, beat, leave), status_code=200, media_type=MEDIA_TYPE, headers=headers)
+
+
+def wait(
+    gate: Gate,
+    run: Run,
+    source: AsyncGenerator[bytes, None],
+    *,
+    leave: Leave | None,
+    again: dict[str, str] | None = None,
+) -> Stream:
+    """One JSON value, with empty lines in front of it while it is waited for."""
+    beat = Beat(b"\n", gate.settings.platform_heartbeat)
+    headers = _locations(run, "join", again)
+    return Stream(
+        gate.answers.body(source, beat, leave), status_code=200, media_type="application/json", headers=headers
+    )
+
+
+def said(gate: Gate, parts: Parts, reader: Reader) -> AsyncGenerator[bytes, None]:
+    return frames(parts, _wire(gate), reader)
+
+
+async def follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
+    """What a reader has not had yet. Fails before the first byte, or not at all."""
+    if has_had_all(run, reader):
+        return nothing_new(_wire(gate))
+    return said(gate, await gate.runtime.follow(run.thread_id, run.run_id, reader.after), reader)
+
+
+async def outcome(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
+    """What a run leaves, once it has ended."""
+    ended = await gate.runtime.ended(run.thread_id, run.run_id)
+    if ended.status in (RunStatus.ERROR, RunStatus.TIMEOUT):
+        yield msgspec.json.encode(Outcome(failure_in(ended, mask=gate.settings.mask_errors)))
+    else:
+        yield await gate.runtime.result(ended) or b"{}"
+
+
+async def nothing(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
+    """An empty object, once the run has ended."""
+    await gate.runtime.ended(run.thread_id, run.run_id)
+    yield b"{}"
+
+
+def _wire(gate: Gate) -> wire.PlatformWire:
+    return wire.PlatformWire(mask_errors=gate.settings.mask_errors)
+
+
+def _locations(run: Run, verb: str, again: dict[str, str] | None) -> dict[str, str]:
+    query = f"?{urlencode(again)}" if again else ""
+    return {"Content-Location": place(run), "Location": f"{place(run)}/{verb}{query}"}

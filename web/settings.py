@@ -1,0 +1,27 @@
+"""What can be set about the web, read from the environment once, at the start."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from msgspec import Struct, convert
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    body_limit: int = 300 * MEBIBYTE
+    """Bytes of a request's body; a larger one is answered 413."""
+    mask_errors: bool = False
+    """Whether the texts of user code's errors are hidden, for servers whose callers are strangers."""
+    default_assistant: str | None = None
+    """Assistant of gateway requests that name none. Unset, it is the only graph there is."""
+    platform_heartbeat: float = 5.0
+    """Seconds of silence after which the Platform dialect sends a heartbeat."""
+    gateway_heartbeat: float = 15.0
+    """Seconds of silence after which the gateway dialect sends a heartbeat."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], prefix: str = "TREADLE_") -> Self:
+        """The settings that `env` names, as `TREADLE_BODY_LIMIT` and so on; the others keep their defaults."""
+        given = {name: env[key] for name in cls.__struct_fields__ if (key := prefix + name.upper()) in env}
+        return convert(given, cls, strict=False)
