@@ -5,9 +5,10 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,13 @@ import ray
 from msgspec import Struct
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from actors.catalog import Catalog, GraphInfo
 from actors.client import Client
 from actors.directory import Directory, DirectorySettings
 from actors.errors import GoneError
-from actors.graphs import GraphInfo
 from actors.ledger import Ledger
-from actors.project import Project
-from actors.remote import Handle, RemoteLedger, RemoteSlot
-from actors.slot import Catalog, SlotSettings, open_slot
+from actors.project import Project, SlotSettings
+from actors.remote import RemoteLedger, RemoteSlot
 from storage.errors import ServiceError, UnavailableError
 from storage.records import Assistant
 
@@ -82,7 +82,8 @@ class Cluster:
 
     def close(self) -> None:
         """Commit what is waiting, then end every process. Runs under way go on at the next start."""
-        session = Path(ray._private.worker._global_node.get_session_dir_path())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue] - Ray has no public name for it
+        here = ray.get_runtime_context()
+        session = Path(here.get_temp_dir(), here.get_session_name())
         if hasattr(self, "_ledger"):
             with suppress_unavailable():
                 self._ledger.wait("close", 3.0)
@@ -166,8 +167,8 @@ class _Server:
                 self._object = await self._open(*self._args)
         return self._object
 
-    async def _open(self, *args: Any) -> Any:
-        raise NotImplementedError
+    _open: Callable[..., Awaitable[Any]]
+    """Makes the object, from what the constructor was given."""
 
 
 class _LedgerActor(_Server):
@@ -194,7 +195,9 @@ class _SlotActor(_Server):
         def rested(thread_id: str) -> None:
             directory.tell("rested", number, thread_id)
 
-        return await open_slot(settings, RemoteLedger(ledger), rested)
+        # Only here, because it brings LangGraph along: 90 MB and a second that no other process needs.
+        slot = import_module("actors.slot")
+        return await slot.open_slot(settings, RemoteLedger(ledger), rested)
 
 
 class _Launcher:

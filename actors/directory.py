@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from actors.catalog import Catalog
 from actors.host import Host
-from actors.outcomes import Position
+from actors.outcomes import Position, Say
 from actors.pool import (
     Aged,
     Bind,
@@ -33,7 +34,6 @@ from actors.pool import (
     Wanted,
     advance,
 )
-from actors.streams import Say
 from actors.thread import LedgerPort, Work
 from storage.errors import UnavailableError
 from storage.records import Binding, Run
@@ -56,6 +56,8 @@ SILENT_AFTER = 10.0
 
 class SlotPort(Protocol):
     """A slot's process."""
+
+    async def catalog(self) -> Catalog: ...
 
     async def bind(self, binding: Binding) -> None: ...
 
@@ -156,6 +158,12 @@ class Directory:
         free = self._pool.count(SlotStatus.FREE) or len(numbers)
         self._next_reader += 1
         return self._slots[numbers[self._next_reader % free]]
+
+    async def catalog(self) -> Catalog:
+        """What the first slot that has started found in the project."""
+        while not self._slots:
+            await self._changed.wait()
+        return await next(iter(self._slots.values())).catalog()
 
     async def rested(self, number: int, thread_id: str) -> None:
         """A slot says that its thread has nothing in hand."""
@@ -297,7 +305,7 @@ class _Elsewhere:
     def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
         self._reader = reader
 
-    def start(self, run: Run, say: Say) -> Work:
+    def start(self, run: Run, say: Say) -> Work:  # noqa: ARG002 - the port's arguments
         raise AssertionError("a held thread starts nothing")
 
     async def position(self, thread_id: str, graph_id: str) -> Position:

@@ -1,22 +1,22 @@
 """One run of one graph, from its input to its last checkpoint. Runs on the user's loop."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.pregel import Pregel
 from langgraph.types import Command, Send
 
-from actors.graphs import Graphs
-from actors.outcomes import Outcome
+from actors.graphs import CompiledGraph, Graphs
+from actors.outcomes import Outcome, Say
 from actors.states import position
-from actors.streams import Say, Transcriber
+from actors.streams import Transcriber
 from storage.records import Failure, Run
 
 
-async def execute(graphs: Graphs, saver: BaseCheckpointSaver, run: Run, say: Say) -> Outcome:
+async def execute(graphs: Graphs, saver: BaseCheckpointSaver[Any], run: Run, say: Say) -> Outcome:
     """Run the graph and say what it says. Raises only CancelledError; what the graph raises is in the outcome."""
     config = run_config(run)
     try:
@@ -41,14 +41,18 @@ def run_config(run: Run) -> RunnableConfig:
     known = {key: sent[key] for key in ("tags", "recursion_limit", "max_concurrency", "run_name") if key in sent}
     configurable = {**sent["configurable"], **run.request.context, **identity, "user_id": run.user_id}
     configurable |= {"checkpoint_ns": "", **(run.request.checkpoint or {}), "thread_id": run.thread_id}
-    config = {**known, "configurable": configurable, "metadata": {**run.metadata, **identity}}
+    metadata: dict[str, Any] = {**run.metadata, **identity}
+    config: dict[str, Any] = {**known, "configurable": configurable, "metadata": metadata}
     if run.attempt == 1:
-        return RunnableConfig(**config, run_id=UUID(run.run_id))
-    config["metadata"]["run_attempt"] = run.attempt
-    return RunnableConfig(**config)
+        config["run_id"] = UUID(run.run_id)
+    else:
+        metadata["run_attempt"] = run.attempt
+    return cast("RunnableConfig", config)
 
 
-async def _stream(graph: Pregel, given: Any, config: RunnableConfig, run: Run, out: Transcriber) -> Failure | None:
+async def _stream(
+    graph: CompiledGraph, given: Any, config: RunnableConfig, run: Run, out: Transcriber
+) -> Failure | None:
     arguments: dict[str, Any] = {
         "context": run.request.context or None,
         "stream_mode": out.langgraph_modes,
@@ -59,11 +63,13 @@ async def _stream(graph: Pregel, given: Any, config: RunnableConfig, run: Run, o
     }
     try:
         if out.with_events:
-            async with aclosing(graph.astream_events(given, config, version="v2", **arguments)) as events:
+            stream = cast("AsyncGenerator[Any, None]", graph.astream_events(given, config, version="v2", **arguments))
+            async with aclosing(stream) as events:
                 async for event in events:
                     out.event(event)
         else:
-            async with aclosing(graph.astream(given, config, **arguments)) as chunks:
+            stream = cast("AsyncGenerator[Any, None]", graph.astream(given, config, **arguments))
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     out.chunk(chunk)
     except Exception as error:  # noqa: BLE001 - this is the user's graph, and whatever it raises is its answer
@@ -71,14 +77,14 @@ async def _stream(graph: Pregel, given: Any, config: RunnableConfig, run: Run, o
     return None
 
 
-async def _input(run: Run, saver: BaseCheckpointSaver) -> Any:
+async def _input(run: Run, saver: BaseCheckpointSaver[Any]) -> Any:
     """What the graph is given: nothing, when an earlier attempt had already taken its input."""
     if run.attempt > 1 and await _has_begun(run, saver):
         return None
     return _command(run.request.command) if run.request.command else run.request.input
 
 
-async def _has_begun(run: Run, saver: BaseCheckpointSaver) -> bool:
+async def _has_begun(run: Run, saver: BaseCheckpointSaver[Any]) -> bool:
     newest = await saver.aget_tuple({"configurable": {"thread_id": run.thread_id, "checkpoint_ns": ""}})
     return newest is not None and newest.metadata.get("run_id") == run.run_id
 

@@ -9,14 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from langgraph.pregel import Pregel
-
 from actors import states
+from actors.encoding import encode
 from actors.errors import CheckpointNotFoundError
 from actors.execution import execute
-from actors.graphs import Graphs
-from actors.outcomes import Outcome, Position
-from actors.streams import Say
+from actors.graphs import CompiledGraph, Graphs
+from actors.outcomes import Outcome, Position, Say
 from actors.userloop import Courier, UserLoop, UserTask
 from storage.checkpoints import Checkpoints
 from storage.records import Run
@@ -42,7 +40,7 @@ class Executor:
 
     async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
         if graph_id is None:
-            return states.encode(states.EMPTY)
+            return encode(states.EMPTY)
         return await self._read(thread_id, graph_id, partial(states.state, subgraphs=subgraphs))
 
     async def values(self, thread_id: str, graph_id: str | None) -> bytes:
@@ -67,7 +65,7 @@ class Executor:
         self._running.stop()
         self._reading.stop()
 
-    async def _read(self, thread_id: str, graph_id: str, read: Callable[[Pregel, str], Awaitable[T]]) -> T:
+    async def _read(self, thread_id: str, graph_id: str, read: Callable[[CompiledGraph, str], Awaitable[T]]) -> T:
         async def there() -> T:
             async with await self._open(thread_id, graph_id, "threads.read") as graph:
                 return await read(graph, thread_id)
@@ -76,7 +74,7 @@ class Executor:
 
     async def _open(
         self, thread_id: str, graph_id: str, access: Literal["threads.read"]
-    ) -> AbstractAsyncContextManager[Pregel]:
+    ) -> AbstractAsyncContextManager[CompiledGraph]:
         saver = await self._read_checkpoints.saver(thread_id)
         config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
         return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)

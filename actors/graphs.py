@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -21,8 +21,8 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import AccessContext
-from msgspec import Struct
 
+from actors.catalog import GraphInfo, GraphProblem
 from actors.errors import GraphError
 from actors.factories import Factory, Use, examine
 from actors.project import GraphSpec, Project, refuse_clashes
@@ -33,33 +33,13 @@ UNNAMED = "LangGraph"
 """What LangGraph calls a graph that was compiled without a name."""
 
 
-class GraphProblem(Struct, frozen=True):
-    """Why a graph could not be loaded."""
-
-    graph_id: str
-    path: str
-    variable: str
-    message: str
-    """One line: the exception's class and text."""
-    trace: str
-    """The whole traceback, for whoever has to find the line."""
-
-
-class GraphInfo(NamedTuple):
-    """What can be said of a graph without running it."""
-
-    graph_id: str
-    name: str
-    description: str | None
-
-
 class Graphs:
     """The graphs that could be loaded, in the order of the project."""
 
     def __init__(self, loaded: dict[str, CompiledGraph | Factory], specs: dict[str, GraphSpec]) -> None:
         self._loaded = loaded
         self._specs = specs
-        self._copies: dict[str, CompiledGraph] = {}
+        self._copies: dict[tuple[str, int], CompiledGraph] = {}
 
     @property
     def ids(self) -> list[str]:
@@ -101,11 +81,12 @@ class Graphs:
         checkpointer: BaseCheckpointSaver[Any] | None,
         store: BaseStore | None,
     ) -> CompiledGraph:
-        """The last copy, as long as it would be made the same: a copy costs more than many a run."""
-        last = self._copies.get(graph_id)
-        if last is None or last.checkpointer is not checkpointer or last.store is not _store(store, graph):
-            last = self._copies[graph_id] = _equipped(graph_id, graph, checkpointer, store)
-        return last
+        """The copy for this checkpointer, made once: a copy costs more than many a run."""
+        key = graph_id, id(checkpointer)
+        copy = self._copies.get(key)
+        if copy is None or copy.checkpointer is not checkpointer or copy.store is not _store(store, graph):
+            copy = self._copies[key] = _equipped(graph_id, graph, checkpointer, store)
+        return copy
 
 
 def load(project: Project) -> tuple[Graphs, list[GraphProblem]]:

@@ -31,7 +31,7 @@ FAREWELLS = 256
 class Host:
     """Takes threads in, hands calls on to them, and lets them go. Raises NotHereError for strangers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process gives its threads, by name
         self,
         ledger: LedgerPort,
         executor: ExecutorPort,

@@ -1,10 +1,14 @@
 """How the execution of a graph ends, and where it leaves the thread's checkpoints."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
 from storage.records import Failure
+
+Say = Callable[[str, bytes], object]
+"""Takes an event's name and its JSON."""
 
 
 class Position(Struct, frozen=True):

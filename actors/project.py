@@ -66,6 +66,13 @@ class Project(Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(str(place.resolve()) for place in places if place.is_dir()))
 
 
+class SlotSettings(Struct, frozen=True):
+    project: Project
+    checkpoints: str
+    """The folder of the checkpoint files."""
+    grace: float
+
+
 DEMO = Project(
     root=str(OURS),
     graphs={

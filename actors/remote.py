@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
+from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Position
-from actors.slot import Catalog
 from storage.errors import UnavailableError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Thread
 

@@ -5,32 +5,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import Struct
-
+from actors.catalog import Catalog
 from actors.executor import Executor
-from actors.graphs import GraphInfo, GraphProblem, load
+from actors.graphs import load
 from actors.host import Host
 from actors.outcomes import Position
-from actors.project import Project
+from actors.project import SlotSettings
 from actors.thread import LedgerPort
 from storage.records import Run
 
 EXIT_LOST = 70
 """Exit status of a process that ends itself because user code would not stop."""
-
-
-class Catalog(Struct, frozen=True):
-    """What a process found when it loaded the project's graphs."""
-
-    graphs: list[GraphInfo]
-    problems: list[GraphProblem]
-
-
-class SlotSettings(Struct, frozen=True):
-    project: Project
-    checkpoints: str
-    """The folder of the checkpoint files."""
-    grace: float
 
 
 class Slot(Host):

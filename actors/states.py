@@ -3,10 +3,10 @@
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.pregel import Pregel
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from actors.encoding import encode
+from actors.graphs import CompiledGraph
 from actors.outcomes import Position
 
 EMPTY = {
@@ -24,7 +24,7 @@ EMPTY = {
 """The state of a thread that no run has touched (`spec/platform.md` §3)."""
 
 
-async def position(graph: Pregel, thread_id: str) -> Position:
+async def position(graph: CompiledGraph, thread_id: str) -> Position:
     """Where the newest checkpoint is, and what it waits for."""
     snapshot = await graph.aget_state(_config(thread_id))
     return Position(
@@ -34,19 +34,19 @@ async def position(graph: Pregel, thread_id: str) -> Position:
     )
 
 
-async def state(graph: Pregel, thread_id: str, *, subgraphs: bool) -> bytes:
+async def state(graph: CompiledGraph, thread_id: str, *, subgraphs: bool) -> bytes:
     """The Platform's ThreadState, as JSON."""
     snapshot = await graph.aget_state(_config(thread_id), subgraphs=subgraphs)
     return encode(_thread_state(snapshot) if snapshot.created_at else EMPTY)
 
 
-async def values(graph: Pregel, thread_id: str) -> bytes:
+async def values(graph: CompiledGraph, thread_id: str) -> bytes:
     """The newest checkpoint's values, as JSON; `null` before the first."""
     snapshot = await graph.aget_state(_config(thread_id))
     return encode(snapshot.values if snapshot.created_at else None)
 
 
-async def result(graph: Pregel, thread_id: str, checkpoint_id: str) -> bytes:
+async def result(graph: CompiledGraph, thread_id: str, checkpoint_id: str) -> bytes:
     """What a run returned that ended at this checkpoint: its output, with `__interrupt__` if it paused there."""
     newest = await graph.aget_state(_config(thread_id))
     ended_here = _checkpoint_id(newest.config) == checkpoint_id
@@ -62,7 +62,7 @@ def _config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
     return {"configurable": configurable | ({"checkpoint_id": checkpoint_id} if checkpoint_id else {})}
 
 
-def _output(graph: Pregel, values: Any) -> Any:
+def _output(graph: CompiledGraph, values: Any) -> Any:
     """The state as the graph returns it: its output channels, not all that it keeps."""
     channels = graph.output_channels
     if isinstance(channels, str):
@@ -87,14 +87,13 @@ def _thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
 
 def _task(task: PregelTask) -> dict[str, Any]:
     """A task that is a subgraph has its checkpoint, or, when subgraphs were asked for, its whole state."""
-    nested = isinstance(task.state, StateSnapshot)
     return {
         "id": task.id,
         "name": task.name,
         "path": list(task.path),
         "error": repr(task.error) if isinstance(task.error, BaseException) else task.error,
         "interrupts": _interrupts(task.interrupts),
-        "checkpoint": None if nested or task.state is None else task.state["configurable"],
+        "checkpoint": _checkpoint(task.state) if isinstance(task.state, dict) else None,
         "state": _thread_state(task.state) if isinstance(task.state, StateSnapshot) else None,
         "result": task.result,
     }

@@ -3,16 +3,14 @@
 The names are the wire's (`spec/platform.md` §5.2, `spec/gateway.md` §8.2): `values`, `messages`, `updates|ns1|ns2`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 
 from actors.encoding import encode
+from actors.outcomes import Say
 from storage.records import RunRequest, StreamMode
-
-Say = Callable[[str, bytes], object]
-"""Takes an event's name and its JSON."""
 
 INTERRUPT = "__interrupt__"
 

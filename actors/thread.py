@@ -17,9 +17,8 @@ from msgspec.structs import replace
 from actors.errors import NotHereError, ThreadBusyError
 from actors.lane import Cancelled, Drop, Effect, Event, Lane, Settled, Start, Stop, Submitted, advance, recovered
 from actors.merging import merged, stored_thread
-from actors.outcomes import Outcome, Position
+from actors.outcomes import Outcome, Position, Say
 from actors.runtime import Batch, Submission
-from actors.streams import Say
 from actors.tape import Reader, Tape
 from actors.userloop import StoppedError
 from storage.errors import ThreadNotFoundError, UnsupportedError

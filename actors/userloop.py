@@ -108,7 +108,7 @@ def _harmless(error: BaseException) -> Exception:
 class Courier(Generic[T]):
     """Carries things home from the user's loop, in order, and many at a time when many have gathered."""
 
-    def __init__(self, receive: Callable[[T], None]) -> None:
+    def __init__(self, receive: Callable[[T], object]) -> None:
         self._home = asyncio.get_running_loop()
         self._receive = receive
         self._bag: deque[T] = deque()

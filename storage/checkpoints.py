@@ -36,7 +36,6 @@ class Checkpoints:
 async def _open(path: Path) -> AsyncSqliteSaver:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = aiosqlite.connect(path, timeout=60)
-    connection.daemon = True  # its thread never holds up the end of a process; what it wrote is in the log
     saver = AsyncSqliteSaver(await connection)
     await saver.setup()
     # With a write-ahead log NORMAL survives the death of any process; only a power cut may lose the last steps.

@@ -60,5 +60,5 @@ def dev(**options: Any) -> None:
       treadle dev                          the project in this folder, or the demo
       treadle dev --config agents/langgraph.json --port 8123
       treadle dev --warm 4 --max 16        more threads at once, sooner
-    """  # noqa: D301 - the \b is click's: it keeps the lines below as they are
+    """
     sys.exit(import_module("web.serving").serve(**options))

@@ -1,13 +1,13 @@
 """`treadle dev`: check what can be checked at once, start Ray, serve until told to stop."""
 
-import asyncio
 import fcntl
 import ipaddress
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -109,15 +109,11 @@ async def _answer(
         timeout_graceful_shutdown=BROKEN_OFF_WITHIN,
         backlog=2048,
     )
-    server = _Server(config, stopping)
-    announcement = asyncio.create_task(_announce(server, wanted, url))
+    server = _Server(config, stopping, partial(_announce, wanted, url))
     await server.serve([listener])
-    announcement.cancel()
 
 
-async def _announce(server: uvicorn.Server, wanted: ClusterSettings, url: str) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
+def _announce(wanted: ClusterSettings, url: str) -> None:
     graph = next(iter(wanted.project.graphs))
     body = (
         f'{{"assistant_id":"{graph}","if_not_exists":"create","stream_mode":"messages-tuple",'
@@ -135,7 +131,16 @@ async def _announce(server: uvicorn.Server, wanted: ClusterSettings, url: str) -
 
 
 class _Server(Server):
-    """uvicorn, with our signals: the first ends it gracefully, the second at once."""
+    """uvicorn, which says when it is ready, and has our signals: the first ends it gracefully, the second at once."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping, announce: Callable[[], None]) -> None:
+        super().__init__(config, stopping)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -20,6 +20,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     gateway_heartbeat: float = 15.0
     """Seconds of silence after which the gateway dialect sends a heartbeat."""
 
+    cancel_grace: float = 5.0
+    """Seconds a cancelled run has to stop by itself, before its process is ended."""
+
     @classmethod
     def from_env(cls, env: Mapping[str, str], prefix: str = "TREADLE_") -> Self:
         """The settings that `env` names, as `TREADLE_BODY_LIMIT` and so on; the others keep their defaults."""

@@ -58,7 +58,12 @@ TABLE = {
     "cancel: the active one is stopped": (BUSY, Cancelled("a"), Lane(active="a", stopping=True), [Stop("a")]),
     "cancel: twice stops once": (STOPPING, Cancelled("a"), STOPPING, []),
     "cancel: one who waits is dropped": (LINE, Cancelled("b"), Lane(active="a", waiting=("c",)), [Drop("b")]),
-    "cancel: rollback is handed on": (BUSY, Cancelled("a", rollback=True), Lane(active="a", stopping=True), [Stop("a", rollback=True)]),
+    "cancel: rollback is handed on": (
+        BUSY,
+        Cancelled("a", rollback=True),
+        Lane(active="a", stopping=True),
+        [Stop("a", rollback=True)],
+    ),
     "cancel: a stranger is ignored": (LINE, Cancelled("x"), LINE, []),
     "settled: the thread is idle": (BUSY, Settled("a"), IDLE, []),
     "settled: the next starts": (LINE, Settled("a"), Lane(active="b", waiting=("c",)), [Start("b")]),
