@@ -1,0 +1,94 @@
+"""A real Treadle, started as its users start it: the `treadle` command, in a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+from msgspec import Struct
+
+GRAPHS = Path(__file__).parent / "graphs" / "langgraph.json"
+READY_WITHIN = 120
+
+
+class Treadle(Struct, frozen=True):
+    """A server under test."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    data: Path
+
+    def family(self) -> list[psutil.Process]:
+        """The server's process, and every process below it."""
+        root = psutil.Process(self.process.pid)
+        return [root, *root.children(recursive=True)]
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("treadle")), *map(str, arguments)]
+
+
+@contextmanager
+def serving(folder: Path, *options: str | Path, port: int | None = None, data: Path | None = None, **env: str) -> Generator[Treadle]:
+    """A server that answers; ended with SIGTERM, and its processes gone, when the block ends."""
+    port, data, log = port or free_port(), data or folder / "data", folder / f"treadle-{time.monotonic_ns()}.log"
+    arguments = command("dev", "--config", GRAPHS, "--port", str(port), "--data", data, *options)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            arguments, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ, **env}, start_new_session=True
+        )
+    server = Treadle(f"http://127.0.0.1:{port}", process, log, data)
+    family: list[psutil.Process] = []
+    try:
+        wait_until_ready(server)
+        family = server.family()
+        yield server
+    finally:
+        stop(server, family)
+
+
+def wait_until_ready(server: Treadle) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while True:
+        assert server.process.poll() is None, server.said()
+        assert time.monotonic() < until, server.said()
+        try:
+            if httpx.get(f"{server.url}/ok", timeout=2).json() == {"ok": True}:
+                return
+        except httpx.TransportError:
+            server_has_moved(server)
+
+
+def server_has_moved(server: Treadle) -> None:
+    """Let a moment pass, or the process end."""
+    try:
+        server.process.wait(0.1)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def stop(server: Treadle, family: list[psutil.Process]) -> None:
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+    try:
+        server.process.wait(30)
+    finally:
+        for process in psutil.wait_procs(family, timeout=10)[1]:  # only what a failed test left behind
+            process.kill()
