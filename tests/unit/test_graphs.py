@@ -165,7 +165,8 @@ def test_a_module_is_called_the_same_wherever_the_project_lies(project, tmp_path
 def test_files_of_the_same_name_in_two_folders_are_two_modules(project):
     files = {f"{folder}/g.py": A_GRAPH + f"def make(): return {folder!r}" for folder in ("one", "two")}
     graphs, _ = load(project(files, "./one/g.py:make", "./two/g.py:make"))
-    assert [graph.function() for graph in graphs._loaded.values()] == ["one", "two"]
+    modules = [sys.modules[graph.function.__module__] for graph in graphs._loaded.values()]
+    assert [module.make() for module in modules] == ["one", "two"]
 
 
 def test_modules_and_files_import_what_lies_in_the_projects_folders(project):
