@@ -195,4 +195,4 @@ def _compiled(found: Any) -> CompiledGraph | None:
 
 
 def _kind(found: Any) -> str:
-    return "None" if found is None else f"a {type(found).__name__}"
+    return "None" if found is None else f"an object of type {type(found).__name__}"

@@ -1,8 +1,6 @@
-"""Fixtures for all tests."""
-
 import pytest
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
+def anyio_backend():
     return "asyncio"

@@ -26,14 +26,14 @@ def plan(prompt: Sequence[BaseMessage]) -> Reply:
 
 
 def librarian(prompt: Sequence[BaseMessage]) -> Reply:
-    """Searches for everything at once and for the longest word alone, then reports what was found."""
+    """Searches for everything at once and for the first word alone, then reports what was found."""
     topics = _topics(_question(prompt))
     if found := _results(prompt):
         passages = [line for result in found for line in result.splitlines() if line.startswith("[")]
         return Reply("\n".join(dict.fromkeys(passages)) or "The library has nothing on this.")
     if not topics:
         return Reply("The question has no words to search for.")
-    queries = dict.fromkeys((" ".join(topics), max(topics, key=len)))
+    queries = dict.fromkeys((" ".join(topics), topics[0]))
     return Reply(f"I search for {_quoted(topics)}.", tuple(Call("search", {"query": query}) for query in queries))
 
 

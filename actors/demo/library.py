@@ -109,7 +109,8 @@ def search(query: str) -> str:
     scores = {
         title: IN_TITLE * len(wanted & _stems(title)) + len(wanted & _stems(text)) for title, text in PASSAGES.items()
     }
-    best = sorted(filter(scores.get, scores), key=lambda title: -scores[title])[:BEST]
+    enough = max(1, *scores.values()) / 2  # a passage that shares only some common word would look out of place
+    best = sorted((title for title in scores if scores[title] >= enough), key=lambda title: -scores[title])[:BEST]
     return "\n".join(f"[{title}] {PASSAGES[title]}" for title in best) or "Nothing found."
 
 
@@ -124,9 +125,10 @@ def known_words(words: list[str]) -> str:
 def calculate(expression: str) -> str:
     """Work out an arithmetic expression, such as (3 + 4) * 2."""
     try:
-        return f"{_value(ast.parse(expression[:LONGEST], mode='eval').body):.10g}"
+        value = float(_value(ast.parse(expression[:LONGEST], mode="eval").body))  # refuses complex numbers
     except (SyntaxError, ValueError, TypeError, ArithmeticError):
         return f"{expression[:LONGEST]} cannot be worked out."
+    return f"{value:.10g}"
 
 
 def key_words(text: str) -> list[str]:

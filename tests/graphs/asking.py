@@ -1,0 +1,15 @@
+"""Pauses at an `interrupt()` and answers with what it was resumed with."""
+
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+
+async def ask(state: MessagesState) -> dict[str, Any]:
+    answer = interrupt({"question": "ok?"})
+    return {"messages": [AIMessage(f"You said {answer!r}.")]}
+
+
+graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask").compile(name="asking")
