@@ -147,6 +147,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """A UUID of version 7."""
     thread_id: str
     assistant_id: str
+    assistant_version: int = 1
     graph_id: str
     dialect: Dialect
     request: RunRequest

@@ -1,0 +1,161 @@
+"""The one writer of the database: gathers what many threads have to say, and commits it together."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from duckdb import DuckDBPyConnection
+
+from storage import assistants, bindings, runs, threads
+from storage.assistants import SortBy, SortOrder
+from storage.database import Call, Database
+from storage.errors import UnavailableError
+from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LARGEST_COMMIT = 128
+"""Writes that share a commit; at about 2 ms each, nobody waits long for the others."""
+
+LONGEST_LINE = 10_000
+"""Writes that may wait; what comes on top of them is refused, and may be tried again."""
+
+
+class Ledger:
+    """Threads, runs and assistants on disk. A write returns once it is committed, and may be asked for twice."""
+
+    def __init__(self, path: str) -> None:
+        self._database = Database(path)
+        self._line: asyncio.Queue[tuple[Call, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
+        self._opening = asyncio.Lock()
+        self._gatherer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Also if it is open. UnavailableError: another process keeps the file; UnreadableError: it cannot be used."""
+        async with self._opening:
+            if self._gatherer is None:
+                await self._database.open()
+                self._gatherer = asyncio.create_task(self._gather(), name="ledger-gatherer")
+
+    async def close(self) -> None:
+        """Commit what is waiting, and let go of the file. What comes after that is refused."""
+        if self._gatherer is not None:
+            gatherer, self._gatherer = self._gatherer, None
+            await self._line.join()
+            gatherer.cancel()
+            await self._database.close()
+
+    # Assistants
+
+    async def put_assistants(self, given: list[Assistant]) -> None:
+        await self._write(assistants.put, given)
+
+    async def assistant(self, assistant_id: str) -> Assistant:
+        return await self._read(assistants.get, assistant_id)
+
+    async def search_assistants(  # noqa: PLR0913 - one argument per filter that clients know
+        self,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        metadata: dict[str, Any] | None = None,
+        graph_id: str | None = None,
+        name: str | None = None,
+        sort_by: SortBy = "created_at",
+        sort_order: SortOrder = "desc",
+    ) -> tuple[list[Assistant], int]:
+        """A page of those that match, and how many match in all."""
+        return await self._read(
+            assistants.search,
+            limit=limit,
+            offset=offset,
+            metadata=metadata,
+            graph_id=graph_id,
+            name=name,
+            sort_by=sort_by,
+            sort_order=sort_order,
+        )
+
+    # Threads
+
+    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
+        return await self._write(threads.create, thread, existing_ok=existing_ok)
+
+    async def thread(self, thread_id: str) -> Thread:
+        return await self._read(threads.get, thread_id)
+
+    async def delete_thread(self, thread_id: str, epoch: int) -> None:
+        await self._write(threads.delete, thread_id, epoch)
+
+    # Threads in the hands of actors
+
+    async def bind(self, thread_id: str, *, must_exist: bool) -> Binding:
+        return await self._write(bindings.bind, thread_id, must_exist=must_exist)
+
+    async def reserve(self, thread_id: str, epoch: int, count: int) -> int:
+        return await self._write(bindings.reserve, thread_id, epoch, count)
+
+    async def release(self, thread_id: str, epoch: int, next_seq: int) -> None:
+        await self._write(bindings.release, thread_id, epoch, next_seq)
+
+    # Runs
+
+    async def admit(self, admission: Admission) -> None:
+        await self._write(runs.admit, admission)
+
+    async def begin(self, run: Run, epoch: int) -> None:
+        await self._write(runs.begin, run, epoch)
+
+    async def settle(self, settlement: Settlement) -> None:
+        await self._write(runs.settle, settlement)
+
+    async def run(self, thread_id: str, run_id: str) -> Run:
+        return await self._read(runs.get, thread_id, run_id)
+
+    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
+        return await self._read(runs.of_thread, thread_id, limit, offset, status)
+
+    async def unfinished_threads(self) -> list[str]:
+        return await self._read(runs.unfinished_threads)
+
+    # Reading, and gathering what is written
+
+    async def _read(
+        self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        if self._gatherer is None:
+            raise UnavailableError("The ledger is not open.")
+        return await self._database.read(query, *args, **kwargs)
+
+    async def _write(
+        self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        if self._gatherer is None:
+            raise UnavailableError("The ledger is not open.")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            self._line.put_nowait((lambda db: query(db, *args, **kwargs), answer))
+        except asyncio.QueueFull:
+            raise UnavailableError from None
+        return await answer
+
+    async def _gather(self) -> None:
+        """Commit whatever has gathered while the last commit ran."""
+        while True:
+            batch = [await self._line.get()]
+            while not self._line.empty() and len(batch) < LARGEST_COMMIT:
+                batch.append(self._line.get_nowait())
+            outcomes = await self._database.write_each([call for call, _ in batch])
+            for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                self._line.task_done()
+                _tell(answer, outcome)
+
+
+def _tell(answer: asyncio.Future[Any], outcome: Any | Exception) -> None:
+    if answer.done():  # whoever asked has left
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)

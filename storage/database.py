@@ -1,0 +1,192 @@
+"""The DuckDB file: one writer, many readers, never on the event loop.
+
+Query functions take a connection and know nothing of threads; this decides where they run, and in which transaction.
+"""
+
+import asyncio
+import os
+import queue
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from storage import queries
+from storage.errors import ServiceError, UnavailableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Call = Callable[[DuckDBPyConnection], Any]
+"""A query with its arguments."""
+
+THREADS = 1
+"""DuckDB's own, beside those that call it. With a second one every small statement takes a fifth longer."""
+
+READERS = 4
+"""Reads at a time; more wait their turn."""
+
+LARGEST_MEMORY = 4 * 2**30
+
+_SQL = queries.load("database")
+
+
+class UnreadableError(ServiceError):
+    """The database file cannot be read."""
+
+
+class Database:
+    """One DuckDB file. `open` comes first and may be repeated if it failed; `close` is last."""
+
+    def __init__(self, path: str, *, patience: float = 10.0) -> None:
+        self._path = path
+        self._patience = patience
+        """Seconds to wait for another process to let go of the file."""
+        self._idle: queue.SimpleQueue[DuckDBPyConnection] = queue.SimpleQueue()
+
+    async def open(self) -> None:
+        """Raises UnavailableError if another process keeps the file, UnreadableError if it cannot be used."""
+        self._connection = await self._connect()
+        for _ in range(READERS):
+            self._idle.put(self._connection.cursor())
+        self._writer = ThreadPoolExecutor(1, "duckdb-writer")
+        self._readers = ThreadPoolExecutor(READERS, "duckdb-reader")
+
+    async def close(self) -> None:
+        """Wait for what is running, fold the log into the file, and let go of it."""
+        await asyncio.to_thread(self._close)
+
+    async def write(
+        self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `query` in a transaction of its own."""
+
+        def call() -> T:
+            with _transaction(self._connection):
+                return query(self._connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    async def write_each(self, calls: Sequence[Call]) -> list[Any | Exception]:
+        """Run all `calls` in one transaction; for each, what it returned or the exception that it raised.
+
+        A call that raises a ServiceError must not have changed anything yet; it takes no neighbour with it.
+        """
+        call = partial(_together, self._connection, calls)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+
+    async def read(
+        self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `query` beside the writer. It sees what had been committed when each of its statements began."""
+
+        def call() -> T:
+            cursor = self._idle.get()
+            try:
+                return query(cursor, *args, **kwargs)
+            finally:
+                self._idle.put(cursor)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    async def _connect(self) -> DuckDBPyConnection:
+        """Open the file, as soon as its previous owner has let go of it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                return await asyncio.to_thread(_open, self._path)
+            except UnavailableError:
+                if loop.time() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
+
+    def _close(self) -> None:
+        self._readers.shutdown()
+        self._writer.shutdown()
+        for _ in range(READERS):
+            self._idle.get().close()
+        with closing(self._connection):
+            self._connection.checkpoint()
+
+
+def migrate(db: DuckDBPyConnection) -> None:
+    """Apply the schema files that this database has not seen, in order, all or none."""
+    with _transaction(db):
+        db.execute(_SQL["create_migrations"])
+        (applied,) = db.execute(_SQL["applied"]).fetchone() or (0,)
+        files = queries.schema()
+        if applied > files[-1][0]:
+            raise UnreadableError(f"its schema is number {applied}, and this version of Treadle knows {files[-1][0]}")
+        for version, path in files[applied:]:
+            db.execute(path.read_text(encoding="utf-8"))
+            db.execute(_SQL["record"], {"version": version, "name": path.stem})
+
+
+def _open(path: str) -> DuckDBPyConnection:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        db = duckdb.connect(path, config={"threads": THREADS, "memory_limit": f"{_memory() // 2**20}MiB"})
+        with _closed_on_failure(db):
+            db.execute(_SQL["utc"])
+            migrate(db)
+    except (duckdb.Error, UnreadableError) as error:
+        # DuckDB has one class for all that goes wrong with files, so only its text says what did.
+        if "Could not set lock" in str(error):
+            raise UnavailableError(f"Another process keeps {path}: {error}") from error
+        raise UnreadableError(f"Cannot use {path}: {error}") from error
+    return db
+
+
+def _memory() -> int:
+    """A quarter of the machine, in bytes."""
+    return min(LARGEST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+
+
+@contextmanager
+def _closed_on_failure(db: DuckDBPyConnection) -> Generator[None, None, None]:
+    """An error's traceback would keep the connection, and so the lock on the file, for as long as it is remembered."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
+@contextmanager
+def _transaction(db: DuckDBPyConnection) -> Generator[None, None, None]:
+    db.begin()
+    try:
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()  # one that fails has rolled back already
+
+
+def _together(db: DuckDBPyConnection, calls: Sequence[Call]) -> list[Any | Exception]:
+    try:
+        with _transaction(db):
+            return [_outcome(db, call) for call in calls]
+    except Exception:  # noqa: BLE001 - whatever one call raised, the others are innocent of it; each answers for itself
+        return [_alone(db, call) for call in calls]
+
+
+def _outcome(db: DuckDBPyConnection, call: Call) -> Any | ServiceError:
+    try:
+        return call(db)
+    except ServiceError as error:
+        return error
+
+
+def _alone(db: DuckDBPyConnection, call: Call) -> Any | Exception:
+    try:
+        with _transaction(db):
+            return call(db)
+    except Exception as error:  # noqa: BLE001 - handed to the one who asked
+        return error

@@ -1,0 +1,26 @@
+"""Named SQL from files, and JSON for its columns. No SQL is ever put together from strings."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+FOLDER = Path(__file__).parent / "sql"
+
+
+def load(name: str) -> dict[str, str]:
+    """The statements of `sql/<name>.sql`, each under the name that its `-- name:` line gives."""
+    text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def schema() -> list[tuple[int, Path]]:
+    """The files of `sql/schema` with their numbers, in the order in which they are applied."""
+    return [(int(path.name[:4]), path) for path in sorted((FOLDER / "schema").glob("*.sql"))]
+
+
+def encode(value: Any) -> str:
+    """For a column of JSON."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,2 @@
+-- name: find
+SELECT epoch FROM bindings WHERE thread_id = $thread_id;

@@ -1,0 +1,245 @@
+"""What the ledger has answered is kept; what it refuses, it refuses alone."""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import duckdb
+import pytest
+from factories import a_run, a_thread, an_assistant
+from msgspec.structs import replace
+
+from actors.ledger import Ledger
+from storage.errors import (
+    AssistantNotFoundError,
+    RunNotFoundError,
+    StaleError,
+    ThreadExistsError,
+    ThreadNotFoundError,
+    UnavailableError,
+)
+from storage.records import Admission, RunStatus, Settlement, ThreadStatus
+
+DIES_AFTER_AN_ANSWER = """
+import asyncio, os, signal, sys
+from factories import a_run, a_thread
+from actors.ledger import Ledger
+from storage.records import Admission
+
+async def main():
+    ledger = Ledger(sys.argv[1])
+    await ledger.open()
+    binding = await ledger.bind("t1", must_exist=False)
+    runs = [a_run() for _ in range(5)]
+    admissions = [Admission(run=run, epoch=binding.epoch, new_thread=a_thread()) for run in runs]
+    await asyncio.gather(*map(ledger.admit, admissions))
+    print(*[run.run_id for run in runs], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "treadle.duckdb")
+
+
+@pytest.fixture
+async def ledger(path):
+    ledger = Ledger(path)
+    await ledger.open()
+    yield ledger
+    await ledger.close()
+
+
+def an_admission(thread_id="t1", epoch=1, **given):
+    return Admission(run=a_run(thread_id, **given), epoch=epoch, new_thread=a_thread(thread_id))
+
+
+def a_settlement(run, epoch=1, status=RunStatus.SUCCESS):
+    return Settlement(run=replace(run, status=status), epoch=epoch, thread_status=ThreadStatus.IDLE)
+
+
+def log_of(path):
+    """Bytes of the write-ahead log."""
+    return Path(f"{path}.wal").stat().st_size
+
+
+def kinds(outcomes):
+    return [type(outcome) for outcome in outcomes]
+
+
+async def test_a_stale_epoch_is_refused_alone_among_good_ones(ledger):
+    stale, current = an_admission("t1"), an_admission("t1", epoch=2)
+    await ledger.bind("t1", must_exist=False)
+    await ledger.admit(stale)
+    await ledger.bind("t1", must_exist=True)
+    await ledger.bind("t2", must_exist=False)
+    other, late = an_admission("t2"), an_admission("t1")
+
+    outcomes = await asyncio.gather(
+        ledger.admit(current),
+        ledger.admit(late),
+        ledger.begin(stale.run, epoch=1),
+        ledger.settle(a_settlement(stale.run, epoch=1)),
+        ledger.delete_thread("t1", epoch=1),
+        ledger.reserve("t1", epoch=1, count=1),
+        ledger.release("t1", epoch=1, next_seq=1),
+        ledger.admit(other),
+        return_exceptions=True,
+    )
+
+    assert kinds(outcomes) == [type(None), *[StaleError] * 6, type(None)]
+    assert await ledger.runs("t1", limit=9, offset=0, status=None) == [current.run, stale.run]
+    assert await ledger.runs("t2", limit=9, offset=0, status=None) == [other.run]
+
+
+async def test_a_run_that_cannot_be_stored_fails_alone(ledger):
+    await ledger.bind("t1", must_exist=False)
+    good, bad = an_admission(), an_admission(metadata={"not JSON": object()})
+    outcomes = await asyncio.gather(ledger.admit(bad), ledger.admit(good), return_exceptions=True)
+    assert kinds(outcomes) == [TypeError, type(None)]
+    assert await ledger.runs("t1", limit=9, offset=0, status=None) == [good.run]
+
+
+async def test_of_two_owners_one_gets_the_thread(ledger):
+    ann, bob = a_thread(user_id="ann"), a_thread(user_id="bob")
+    creations = [ledger.create_thread(thread, existing_ok=True) for thread in (ann, bob)]
+    assert await asyncio.gather(*creations) == [ann, ann]
+    with pytest.raises(ThreadExistsError, match="t1"):
+        await ledger.create_thread(bob, existing_ok=False)
+    assert await ledger.thread("t1") == ann
+
+
+async def test_of_actors_that_bind_at_once_each_has_an_epoch_and_numbers_of_its_own(ledger):
+    held = await asyncio.gather(*[ledger.bind("t1", must_exist=False) for _ in range(5)])
+    assert [binding.epoch for binding in held] == [1, 2, 3, 4, 5]
+    assert all(earlier.reserved < later.next_seq for earlier, later in pairwise(held))
+
+
+async def test_an_actor_learns_what_its_thread_still_has_to_do(ledger):
+    await ledger.bind("t1", must_exist=False)
+    done, running, waiting = an_admission(), an_admission(), an_admission()
+    for admission in (done, running, waiting):
+        await ledger.admit(admission)
+    await ledger.settle(a_settlement(done.run))
+    begun = replace(running.run, attempt=1, status=RunStatus.RUNNING)
+    await ledger.begin(begun, epoch=1)
+    binding = await ledger.bind("t1", must_exist=True)
+    assert binding.thread == await ledger.thread("t1")
+    assert binding.unfinished == [begun, waiting.run]
+
+
+async def test_threads_with_something_to_do_are_those_that_wait_longest_first(ledger):
+    admissions = [an_admission("t2"), an_admission("t1"), an_admission("t3"), an_admission("t2")]
+    for thread_id in ("t1", "t2", "t3"):
+        await ledger.bind(thread_id, must_exist=False)
+    for admission in admissions:
+        await ledger.admit(admission)
+    await ledger.settle(a_settlement(admissions[2].run))
+    assert await ledger.unfinished_threads() == ["t2", "t1"]
+
+
+async def test_everything_may_be_asked_twice(ledger):
+    await ledger.bind("t1", must_exist=False)
+    admission = an_admission()
+    settlement = a_settlement(admission.run)
+    for _ in range(2):
+        await asyncio.gather(ledger.admit(admission), ledger.admit(admission))
+        await asyncio.gather(ledger.settle(settlement), ledger.settle(settlement))
+    assert await ledger.run("t1", admission.run.run_id) == settlement.run
+
+
+async def test_a_final_status_never_changes(ledger):
+    await ledger.bind("t1", must_exist=False)
+    admission = an_admission()
+    await ledger.admit(admission)
+    await ledger.settle(a_settlement(admission.run))
+    before = await ledger.thread("t1")
+    await ledger.settle(a_settlement(admission.run, status=RunStatus.ERROR))
+    await ledger.begin(admission.run, epoch=1)
+    assert (await ledger.run("t1", admission.run.run_id)).status == RunStatus.SUCCESS
+    assert await ledger.thread("t1") == before
+
+
+async def test_what_is_not_there_is_said_by_name(ledger):
+    await ledger.bind("t1", must_exist=False)
+    unknown = a_run()
+    with pytest.raises(ThreadNotFoundError, match="t9"):
+        await ledger.thread("t9")
+    with pytest.raises(ThreadNotFoundError, match="t9"):
+        await ledger.bind("t9", must_exist=True)
+    with pytest.raises(ThreadNotFoundError, match="t1"):
+        await ledger.delete_thread("t1", epoch=1)
+    with pytest.raises(ThreadNotFoundError, match="t1"):
+        await ledger.admit(Admission(run=unknown, epoch=1))
+    with pytest.raises(RunNotFoundError, match=unknown.run_id):
+        await ledger.settle(a_settlement(unknown))
+    with pytest.raises(AssistantNotFoundError, match="a9"):
+        await ledger.assistant("a9")
+
+
+async def test_assistants_are_kept_and_found(ledger):
+    await ledger.put_assistants([an_assistant("a1"), an_assistant("a2", name="other")])
+    assert await ledger.assistant("a2") == an_assistant("a2", name="other")
+    found = await ledger.search_assistants(name="oth", limit=1, offset=0, sort_by="name", sort_order="asc")
+    assert found == ([an_assistant("a2", name="other")], 1)
+
+
+async def test_a_caller_that_leaves_does_not_stop_its_write(ledger):
+    leaving = asyncio.create_task(ledger.create_thread(a_thread("left"), existing_ok=False))
+    await anyio.lowlevel.checkpoint()
+    leaving.cancel()
+    await ledger.create_thread(a_thread("stayed"), existing_ok=False)
+    assert leaving.cancelled()
+    assert await ledger.thread("left") == a_thread("left")
+
+
+async def test_closing_commits_what_is_waiting_and_refuses_the_rest(ledger, path):
+    creations = [asyncio.create_task(ledger.create_thread(a_thread(f"t{n}"), existing_ok=True)) for n in range(300)]
+    await anyio.lowlevel.checkpoint()
+    await ledger.close()
+    await asyncio.gather(*creations)
+    with pytest.raises(UnavailableError):
+        await ledger.create_thread(a_thread(), existing_ok=True)
+    with pytest.raises(UnavailableError):
+        await ledger.thread("t1")
+    with duckdb.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM threads").fetchone() == (300,)
+
+
+async def test_opening_twice_is_opening_once(ledger, path):
+    await asyncio.gather(ledger.open(), ledger.open())
+    assert await ledger.create_thread(a_thread(), existing_ok=False) == a_thread()
+
+
+async def test_a_full_disk_refuses_writes_and_the_ledger_lives_on(ledger, path):
+    await ledger.create_thread(a_thread("before"), existing_ok=False)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log_of(path), unlimited[1]))
+    try:
+        creations = [ledger.create_thread(a_thread(f"refused {n}"), existing_ok=False) for n in range(2)]
+        outcomes = await asyncio.gather(*creations, return_exceptions=True)
+        assert await ledger.thread("before") == a_thread("before")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert all(isinstance(outcome, duckdb.Error) for outcome in outcomes)
+    assert await ledger.create_thread(a_thread("refused 0"), existing_ok=False) == a_thread("refused 0")
+
+
+async def test_what_was_answered_survives_a_sigkill(path):
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", DIES_AFTER_AN_ANSWER, path]
+    died = await anyio.run_process(command, check=False, env=env)
+    assert died.returncode == -signal.SIGKILL
+    ledger = Ledger(path)
+    await ledger.open()
+    binding = await ledger.bind("t1", must_exist=True)
+    await ledger.close()
+    assert [run.run_id for run in binding.unfinished] == died.stdout.decode().split()

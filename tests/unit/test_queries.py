@@ -1,0 +1,41 @@
+"""The SQL files are honest: every statement fits the schema, and asks for nothing that nobody can give."""
+
+import re
+
+import pytest
+from msgspec.structs import fields
+
+from storage import assistants, queries, runs
+from storage.records import Assistant, Binding, Run, RunStatus, Thread
+
+FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
+STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
+COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags"}
+PAGING = {"limit", "offset", "count"}
+MIGRATIONS = {"version", "name"}
+FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread) for field in fields(noun)}
+GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS
+
+
+@pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))
+def test_a_statement_fits_the_schema_and_asks_only_for_what_its_records_can_give(db, file, name):
+    (statement,) = db.extract_statements(queries.load(file)[name])
+    assert statement.named_parameters <= GIVEN
+    if file != "database":
+        db.execute(f"EXPLAIN {queries.load(file)[name]}", dict.fromkeys(statement.named_parameters))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_name_is_given_twice_in_a_file(file):
+    names = re.findall(r"^-- name:", (queries.FOLDER / f"{file}.sql").read_text(), flags=re.MULTILINE)
+    assert len(queries.load(file)) == len(names)
+
+
+def test_schema_files_are_numbered_without_holes():
+    numbers = [number for number, _ in queries.schema()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_filter_of_a_search_may_be_left_out(db):
+    assert assistants.search(db) == ([], 0)
+    assert runs.of_thread(db, "t1", limit=1, offset=0, status=RunStatus.PENDING) == []

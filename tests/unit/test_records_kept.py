@@ -1,0 +1,210 @@
+"""What is read back equals what was written."""
+
+from datetime import UTC, datetime
+
+import pytest
+from factories import a_run, a_thread, an_assistant
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from uuid_utils import uuid7
+
+from storage import assistants, bindings, runs, threads
+from storage.errors import RunNotFoundError
+from storage.records import (
+    Admission,
+    Assistant,
+    Dialect,
+    Failure,
+    MultitaskStrategy,
+    Run,
+    RunRequest,
+    RunStatus,
+    Settlement,
+    StreamMode,
+    Thread,
+    ThreadStatus,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=3)
+FAILURES = st.none() | st.builds(Failure, error=TEXT, message=TEXT)
+COUNTS = st.none() | st.integers(0, 2**63 - 1)
+IDS = st.builds(lambda: str(uuid7()))
+
+THREADS = st.builds(
+    Thread,
+    thread_id=IDS,
+    status=st.sampled_from(ThreadStatus),
+    metadata=OBJECTS,
+    config=OBJECTS,
+    interrupts=st.dictionaries(TEXT, st.lists(JSON, max_size=2), max_size=2),
+    error=FAILURES,
+    user_id=st.none() | TEXT,
+    created_at=TIMES,
+    updated_at=TIMES,
+    state_updated_at=st.none() | TIMES,
+)
+REQUESTS = st.builds(
+    RunRequest,
+    input=JSON,
+    command=st.none() | OBJECTS,
+    config=OBJECTS,
+    context=OBJECTS,
+    stream_modes=st.lists(st.sampled_from(StreamMode), unique=True).map(tuple),
+    interrupt_before=st.none() | st.just("*") | st.lists(TEXT, max_size=2),
+    sent=OBJECTS,
+)
+RUNS = st.builds(
+    Run,
+    run_id=IDS,
+    thread_id=IDS,
+    assistant_id=TEXT,
+    assistant_version=st.integers(1, 9),
+    graph_id=TEXT,
+    dialect=st.sampled_from(Dialect),
+    request=REQUESTS,
+    metadata=OBJECTS,
+    multitask_strategy=st.sampled_from(MultitaskStrategy),
+    user_id=st.none() | TEXT,
+    created_at=TIMES,
+    updated_at=TIMES,
+)
+STARTS = st.fixed_dictionaries(
+    {"attempt": st.integers(1, 3), "started_at": TIMES, "first_seq": COUNTS, "updated_at": TIMES}
+)
+ENDS = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from([status for status in RunStatus if status.is_final]),
+        "error": FAILURES,
+        "cancel_reason": st.none() | TEXT,
+        "checkpoint_id": st.none() | TEXT,
+        "first_seq": COUNTS,
+        "last_seq": COUNTS,
+        "last_ms": COUNTS,
+        "ended_at": TIMES,
+        "updated_at": TIMES,
+    }
+)
+ASSISTANTS = st.builds(
+    Assistant,
+    assistant_id=IDS,
+    graph_id=TEXT,
+    name=TEXT,
+    description=st.none() | TEXT,
+    config=OBJECTS,
+    context=OBJECTS,
+    metadata=OBJECTS,
+    version=st.integers(1, 9),
+    created_at=TIMES,
+    updated_at=TIMES,
+)
+
+thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@thorough
+@given(thread=THREADS)
+def test_a_thread_is_read_as_it_was_written(db, thread):
+    threads.create(db, thread, existing_ok=False)
+    assert threads.get(db, thread.thread_id) == thread
+
+
+@thorough
+@given(assistant=ASSISTANTS)
+def test_an_assistant_is_read_as_it_was_written(db, assistant):
+    assistants.put(db, [assistant])
+    assert assistants.get(db, assistant.assistant_id) == assistant
+
+
+@thorough
+@given(run=RUNS, start=STARTS, end=ENDS)
+def test_a_run_is_read_as_it_was_admitted_begun_and_settled(db, run, start, end):
+    new_thread = a_thread(run.thread_id)
+    epoch = bindings.bind(db, run.thread_id, must_exist=False).epoch
+    runs.admit(db, Admission(run=run, epoch=epoch, new_thread=new_thread))
+    assert runs.get(db, run.thread_id, run.run_id) == run
+
+    begun = replace(run, status=RunStatus.RUNNING, **start)
+    runs.begin(db, begun, epoch)
+    assert runs.get(db, run.thread_id, run.run_id) == begun
+
+    ended = replace(begun, **end)
+    runs.settle(db, Settlement(run=ended, epoch=epoch, thread_status=ThreadStatus.IDLE))
+    assert runs.get(db, run.thread_id, run.run_id) == ended
+
+
+def test_tags_are_columns_of_a_run_and_what_is_no_tag_is_not(db):
+    bindings.bind(db, "t1", must_exist=False)
+    for tags in (["nightly", 3], "nightly", None):
+        run = a_run(request=RunRequest(config={"tags": tags}))
+        runs.admit(db, Admission(run=run, epoch=1, new_thread=a_thread()))
+    assert db.execute("SELECT tags FROM runs ORDER BY admission").fetchall() == [(["nightly"],), ([],), ([],)]
+
+
+@pytest.mark.parametrize("run_id", ["r1", "01a203b6-97cc-7290-bc2e-cdd55031e99a"])
+def test_an_id_that_no_run_has_is_not_found(db, run_id):
+    with pytest.raises(RunNotFoundError, match=run_id):
+        runs.get(db, "t1", run_id)
+
+
+def test_a_run_is_not_found_under_another_thread(db):
+    run = a_run()
+    bindings.bind(db, "t1", must_exist=False)
+    runs.admit(db, Admission(run=run, epoch=1, new_thread=a_thread()))
+    with pytest.raises(RunNotFoundError, match=run.run_id):
+        runs.get(db, "t2", run.run_id)
+
+
+def test_a_graph_speaks_for_itself_and_its_users_for_its_configuration(db):
+    first = an_assistant(config={"tags": ["ours"]}, version=3)
+    assistants.put(db, [first])
+    later = datetime(2026, 12, 1, tzinfo=UTC)
+    assistants.put(db, [an_assistant(name="Agent", description="It acts.", created_at=later, updated_at=later)])
+    assert assistants.get(db, "a1") == replace(first, name="Agent", description="It acts.", updated_at=later)
+
+
+def test_an_assistant_that_is_as_before_is_left_as_it_was(db):
+    assistants.put(db, [an_assistant()])
+    assistants.put(db, [an_assistant(updated_at=datetime(2026, 12, 1, tzinfo=UTC))])
+    assert assistants.get(db, "a1") == an_assistant()
+
+
+SOME = [
+    an_assistant("a1", name="Writer", metadata={"team": "x", "on": True, "deep": {"a": 1, "b": [1, 2]}}),
+    an_assistant("a2", name="writer of 100%", graph_id="other", metadata={"deep": {"team": "x"}}),
+    an_assistant("a3", name="Reader", metadata={"on": 1}),
+]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        pytest.param({}, "a3 a2 a1", id="everything"),
+        pytest.param({"name": "WRITER"}, "a2 a1", id="part of a name in either case"),
+        pytest.param({"name": "%"}, "a2", id="a percent sign is only a percent sign"),
+        pytest.param({"graph_id": "other"}, "a2", id="graph"),
+        pytest.param({"metadata": {"team": "x"}}, "a1", id="metadata is not looked for deeper"),
+        pytest.param({"metadata": {"deep": {"b": [2]}}}, "a1", id="a part of an object and of an array"),
+        pytest.param({"metadata": {"on": True}}, "a1", id="true is not 1"),
+        pytest.param({"metadata": {"on": True, "none": 1}}, "", id="all keys must be there"),
+        pytest.param({"sort_by": "name", "sort_order": "asc"}, "a3 a1 a2", id="sorted by name"),
+        pytest.param({"sort_order": "asc", "limit": 1, "offset": 1}, "a2", id="a page"),
+    ],
+)
+def test_assistants_are_found_by(db, filters, expected):
+    assistants.put(db, SOME)
+    found, _ = assistants.search(db, **filters)
+    assert [assistant.assistant_id for assistant in found] == expected.split()
+
+
+def test_a_search_says_how_many_match_beyond_the_page(db):
+    assistants.put(db, SOME)
+    assert assistants.search(db, name="writer", limit=1)[1] == 2

@@ -1,0 +1,231 @@
+"""The query functions and a plain dict, sent the same random operations, agree."""
+
+from itertools import count
+
+import duckdb
+from factories import NOON, a_run, a_thread
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
+
+from storage import bindings, runs, threads
+from storage.database import migrate
+from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
+from storage.records import Admission, Binding, Failure, RunStatus, Settlement, ThreadStatus
+
+THREAD_IDS = st.sampled_from(["t1", "t2"])
+RUN_IDS = st.sampled_from([f"00000000-0000-7000-8000-{number:012}" for number in range(5)])
+FINAL = st.sampled_from([status for status in RunStatus if status.is_final])
+BEHIND = st.sampled_from([0, 0, 0, 1])
+"""How far the epoch of whoever writes lies behind the current one."""
+
+
+class Plain:
+    """What is kept, in dicts."""
+
+    def __init__(self):
+        self.threads, self.epochs, self.numbers, self.runs, self.deleted = {}, {}, {}, {}, set()
+
+    def create(self, thread, *, existing_ok):
+        if thread.thread_id in self.threads and not existing_ok:
+            raise ThreadExistsError
+        return self.threads.setdefault(thread.thread_id, thread)
+
+    def bind(self, thread_id, *, must_exist):
+        if must_exist and thread_id not in self.threads:
+            raise ThreadNotFoundError
+        self.epochs[thread_id] = self.epochs.get(thread_id, 0) + 1
+        first = self.numbers.get(thread_id, 1)
+        self.numbers[thread_id] = first + bindings.BLOCK
+        return Binding(
+            thread_id=thread_id,
+            epoch=self.epochs[thread_id],
+            next_seq=first,
+            reserved=first + bindings.BLOCK - 1,
+            thread=self.threads.get(thread_id),
+            unfinished=self.unfinished(thread_id),
+        )
+
+    def reserve(self, thread_id, epoch, amount):
+        self.fence(thread_id, epoch)
+        self.numbers[thread_id] += amount
+        return self.numbers[thread_id] - 1
+
+    def release(self, thread_id, epoch, next_seq):
+        self.fence(thread_id, epoch)
+        self.numbers[thread_id] = min(self.numbers[thread_id], next_seq)
+
+    def admit(self, admission):
+        run = admission.run
+        self.fence(run.thread_id, admission.epoch)
+        if run.run_id in self.runs:
+            return
+        thread = self.threads.get(run.thread_id, admission.new_thread)
+        if thread is None:
+            raise ThreadNotFoundError
+        metadata = {**thread.metadata, "graph_id": run.graph_id, "assistant_id": run.assistant_id}
+        busy = replace(thread, status=ThreadStatus.BUSY, metadata=metadata, updated_at=run.created_at)
+        self.threads[run.thread_id] = busy
+        self.runs[run.run_id] = run
+
+    def begin(self, run, epoch):
+        self.fence(run.thread_id, epoch)
+        if stored := self.changeable(run):
+            kept = {"attempt": run.attempt, "started_at": run.started_at, "first_seq": run.first_seq}
+            self.runs[run.run_id] = replace(stored, status=RunStatus.RUNNING, updated_at=run.updated_at, **kept)
+
+    def settle(self, settlement):
+        run = settlement.run
+        self.fence(run.thread_id, settlement.epoch)
+        if stored := self.changeable(run):
+            kept = {"attempt": stored.attempt, "started_at": stored.started_at, "created_at": stored.created_at}
+            self.runs[run.run_id] = replace(run, **kept)
+            if thread := self.threads.get(run.thread_id):
+                self.threads[run.thread_id] = replace(
+                    thread,
+                    status=settlement.thread_status,
+                    error=settlement.thread_error,
+                    interrupts=thread.interrupts if settlement.interrupts is None else settlement.interrupts,
+                    updated_at=run.updated_at,
+                    state_updated_at=run.updated_at if settlement.state_changed else thread.state_updated_at,
+                )
+
+    def delete(self, thread_id, epoch):
+        self.fence(thread_id, epoch)
+        if self.threads.pop(thread_id, None) is None:
+            raise ThreadNotFoundError
+        self.deleted |= {run_id for run_id, run in self.runs.items() if run.thread_id == thread_id}
+
+    def fence(self, thread_id, epoch):
+        if self.epochs.get(thread_id) != epoch:
+            raise StaleError
+
+    def changeable(self, run):
+        stored = self.runs.get(run.run_id)
+        if stored is None:
+            raise RunNotFoundError
+        return stored if stored.thread_id == run.thread_id and not stored.status.is_final else None
+
+    def of_thread(self, thread_id):
+        return [run for run in self.runs.values() if run.thread_id == thread_id and run.run_id not in self.deleted]
+
+    def unfinished(self, thread_id):
+        return [run for run in self.of_thread(thread_id) if not run.status.is_final]
+
+
+class WhatIsKept(RuleBasedStateMachine):
+    """Actors as the database sees them: whatever they write, in whatever order, some of them too late."""
+
+    def __init__(self):
+        super().__init__()
+        self.db, self.plain = duckdb.connect(), Plain()
+        self.moments = (NOON.replace(microsecond=number) for number in count())
+        migrate(self.db)
+
+    def teardown(self):
+        self.db.close()
+
+    def both(self, stored, plain, *args, **kwargs):
+        def outcome(function, *given):
+            try:
+                return function(*given, *args, **kwargs)
+            except ServiceError as error:
+                return type(error)
+
+        assert outcome(stored, self.db) == outcome(plain)
+
+    def epoch(self, thread_id, behind):
+        return self.plain.epochs.get(thread_id, 0) - behind
+
+    @rule(thread_id=THREAD_IDS, user_id=st.sampled_from(["ann", "bob"]), existing_ok=st.booleans())
+    def create(self, thread_id, user_id, existing_ok):
+        thread = a_thread(thread_id, user_id=user_id, metadata={"owner": user_id})
+        self.both(threads.create, self.plain.create, thread, existing_ok=existing_ok)
+
+    @rule(thread_id=THREAD_IDS, must_exist=st.booleans())
+    def bind(self, thread_id, must_exist):
+        self.both(bindings.bind, self.plain.bind, thread_id, must_exist=must_exist)
+
+    @rule(thread_id=THREAD_IDS, behind=BEHIND, amount=st.integers(1, 3))
+    def reserve(self, thread_id, behind, amount):
+        self.both(bindings.reserve, self.plain.reserve, thread_id, self.epoch(thread_id, behind), amount)
+
+    @rule(thread_id=THREAD_IDS, behind=BEHIND, given_back=st.integers(-2, bindings.BLOCK))
+    def release(self, thread_id, behind, given_back):
+        next_seq = self.plain.numbers.get(thread_id, 1) - given_back
+        self.both(bindings.release, self.plain.release, thread_id, self.epoch(thread_id, behind), next_seq)
+
+    @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, brings_thread=st.booleans())
+    def admit(self, run_id, thread_id, behind, brings_thread):
+        at = next(self.moments)
+        run = a_run(thread_id, run_id=run_id, created_at=at, updated_at=at)
+        new_thread = a_thread(thread_id, metadata={"by": "run"}) if brings_thread else None
+        admission = Admission(run=run, epoch=self.epoch(thread_id, behind), new_thread=new_thread)
+        self.both(runs.admit, self.plain.admit, admission)
+
+    @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, attempt=st.integers(1, 3))
+    def begin(self, run_id, thread_id, behind, attempt):
+        at = next(self.moments)
+        run = a_run(thread_id, run_id=run_id, attempt=attempt, started_at=at, updated_at=at, first_seq=attempt)
+        self.both(runs.begin, self.plain.begin, run, self.epoch(thread_id, behind))
+
+    @rule(
+        run_id=RUN_IDS,
+        thread_id=THREAD_IDS,
+        behind=BEHIND,
+        status=FINAL,
+        thread_status=st.sampled_from(ThreadStatus),
+        interrupts=st.sampled_from([None, {}, {"task": [{"id": "i", "value": 1}]}]),
+        state_changed=st.booleans(),
+    )
+    def settle(self, run_id, thread_id, behind, status, thread_status, interrupts, state_changed):  # noqa: PLR0913, PLR0917 - a column each
+        at = next(self.moments)
+        error = Failure("ValueError", "no") if status is RunStatus.ERROR else None
+        settlement = Settlement(
+            run=a_run(thread_id, run_id=run_id, status=status, error=error, ended_at=at, updated_at=at, last_seq=7),
+            epoch=self.epoch(thread_id, behind),
+            thread_status=thread_status,
+            thread_error=error,
+            interrupts=interrupts,
+            state_changed=state_changed,
+        )
+        self.both(runs.settle, self.plain.settle, settlement)
+
+    @rule(thread_id=THREAD_IDS, behind=BEHIND)
+    def delete(self, thread_id, behind):
+        self.both(threads.delete, self.plain.delete, thread_id, self.epoch(thread_id, behind))
+
+    @invariant()
+    def both_know_the_same_threads(self):
+        for thread_id in ("t1", "t2"):
+            assert threads.find(self.db, thread_id) == self.plain.threads.get(thread_id)
+
+    @invariant()
+    def both_know_the_same_runs(self):
+        for thread_id in ("t1", "t2"):
+            expected = self.plain.of_thread(thread_id)[::-1]
+            assert runs.of_thread(self.db, thread_id, limit=9, offset=0, status=None) == expected
+            for status in (RunStatus.PENDING, RunStatus.SUCCESS):
+                of_status = [run for run in expected if run.status == status]
+                assert runs.of_thread(self.db, thread_id, limit=1, offset=1, status=status) == of_status[1:2]
+
+    @invariant()
+    def both_know_what_is_to_be_done(self):
+        waiting = [run.thread_id for run in self.plain.runs.values() if run in self.plain.unfinished(run.thread_id)]
+        assert runs.unfinished_threads(self.db) == list(dict.fromkeys(waiting))
+
+
+TestWhatIsKept = WhatIsKept.TestCase
+TestWhatIsKept.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+
+
+def test_a_deleted_thread_leaves_rows_for_accounting_and_nothing_that_was_said(db):
+    run = a_run()
+    bindings.bind(db, "t1", must_exist=False)
+    runs.admit(db, Admission(run=run, epoch=1, new_thread=a_thread()))
+    threads.delete(db, "t1", 1)
+    assert db.execute("SELECT count(*) FROM run_requests").fetchone() == (0,)
+    assert db.execute("SELECT run_id::VARCHAR, deleted_at IS NOT NULL FROM runs").fetchall() == [(run.run_id, True)]
+    again = bindings.bind(db, "t1", must_exist=False)
+    assert (again.epoch, again.next_seq) == (2, bindings.BLOCK + 1)
