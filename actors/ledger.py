@@ -85,6 +85,9 @@ class Ledger:
     async def thread(self, thread_id: str) -> Thread:
         return await self._read(threads.get, thread_id)
 
+    async def find_thread(self, thread_id: str) -> Thread | None:
+        return await self._read(threads.find, thread_id)
+
     async def delete_thread(self, thread_id: str, epoch: int) -> None:
         await self._write(threads.delete, thread_id, epoch)
 

@@ -16,7 +16,6 @@ _DECODER = Decoder(Run)
 def admit(db: DuckDBPyConnection, admission: Admission) -> None:
     """Let a pending run in, and its thread if that is new. Asked twice, it is let in once."""
     run = admission.run
-    assert run.status is RunStatus.PENDING, "a run is admitted before it starts"
     epochs.fence(db, run.thread_id, admission.epoch)
     if _is_known(db, run.run_id):
         return
@@ -47,6 +46,8 @@ def settle(db: DuckDBPyConnection, settlement: Settlement) -> None:
         "run_id": run.run_id,
         "thread_id": run.thread_id,
         "status": run.status,
+        "attempt": run.attempt,
+        "started_at": run.started_at,
         "error_type": run.error and run.error.error,
         "error_message": run.error and run.error.message,
         "cancel_reason": run.cancel_reason,
@@ -94,7 +95,10 @@ def _insert(db: DuckDBPyConnection, run: Run) -> None:
         "assistant_version": run.assistant_version,
         "graph_id": run.graph_id,
         "multitask_strategy": run.multitask_strategy,
+        "status": run.status,
+        "attempt": run.attempt,
         "queued_at": run.created_at,
+        "started_at": run.started_at,
         "tags": _tags(run),
         "metadata": queries.encode(run.metadata),
         "dialect": run.dialect,

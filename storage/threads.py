@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from storage import epochs, queries
 from storage.errors import ThreadExistsError, ThreadNotFoundError
-from storage.records import Run, Settlement, Thread, ThreadStatus
+from storage.records import Run, Settlement, Thread
 
 _SQL = queries.load("threads")
 _DECODER = Decoder(Thread)
@@ -44,22 +44,24 @@ def occupy(db: DuckDBPyConnection, run: Run, new_thread: Thread | None) -> None:
         db.execute(_SQL["occupy"], {"thread_id": run.thread_id, "metadata": metadata, "updated_at": run.created_at})
     elif new_thread:
         metadata = {**new_thread.metadata, **speaks_with}
-        _insert(db, replace(new_thread, status=ThreadStatus.BUSY, metadata=metadata, updated_at=run.created_at))
+        _insert(db, replace(new_thread, metadata=metadata, updated_at=run.created_at), unfinished=1)
     else:
         raise ThreadNotFoundError(run.thread_id)
 
 
 def settle(db: DuckDBPyConnection, settlement: Settlement) -> None:
     """Note how a run left its thread, if that is still there."""
-    error, interrupts, run = settlement.thread_error, settlement.interrupts, settlement.run
+    run, standing = settlement.run, settlement.standing
+    db.execute(_SQL["vacate"], {"thread_id": run.thread_id, "updated_at": run.updated_at})
+    if standing is None:
+        return
     given: dict[str, Any] = {
         "thread_id": run.thread_id,
-        "status": settlement.thread_status,
-        "error_type": error and error.error,
-        "error_message": error and error.message,
-        "interrupts": None if interrupts is None else queries.encode(interrupts),
+        "status": standing.status,
+        "error_type": standing.error and standing.error.error,
+        "error_message": standing.error and standing.error.message,
+        "interrupts": queries.encode(standing.interrupts),
         "updated_at": run.updated_at,
-        "state_updated_at": run.updated_at if settlement.state_changed else None,
     }
     db.execute(_SQL["settle"], given)
 
@@ -74,8 +76,9 @@ def delete(db: DuckDBPyConnection, thread_id: str, epoch: int) -> None:
     db.execute(_SQL["mark_runs"], given)
 
 
-def _insert(db: DuckDBPyConnection, thread: Thread) -> None:
+def _insert(db: DuckDBPyConnection, thread: Thread, *, unfinished: int = 0) -> None:
     given: dict[str, Any] = {
+        "unfinished": unfinished,
         "thread_id": thread.thread_id,
         "user_id": thread.user_id,
         "status": thread.status,

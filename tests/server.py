@@ -46,13 +46,20 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, *options: str | Path, port: int | None = None, data: Path | None = None, **env: str) -> Generator[Treadle]:
+def serving(
+    folder: Path, *options: str | Path, port: int | None = None, data: Path | None = None, **env: str
+) -> Generator[Treadle]:
     """A server that answers; ended with SIGTERM, and its processes gone, when the block ends."""
     port, data, log = port or free_port(), data or folder / "data", folder / f"treadle-{time.monotonic_ns()}.log"
     arguments = command("dev", "--config", GRAPHS, "--port", str(port), "--data", data, *options)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            arguments, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env={**os.environ, **env}, start_new_session=True
+            arguments,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **env},
+            start_new_session=True,
         )
     server = Treadle(f"http://127.0.0.1:{port}", process, log, data)
     family: list[psutil.Process] = []

@@ -5,10 +5,10 @@ SELECT status FROM runs WHERE run_id = $run_id;
 -- What comes with its start and its end is NULL until then.
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id,
-    status, multitask_strategy, attempt, queued_at, tags, metadata, dialect, updated_at
+    status, multitask_strategy, attempt, queued_at, started_at, tags, metadata, dialect, updated_at
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id,
-    'pending', $multitask_strategy, 0, $queued_at, $tags, $metadata, $dialect, $updated_at
+    $status, $multitask_strategy, $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at
 );
 
 -- name: insert_request
@@ -27,7 +27,7 @@ RETURNING run_id;
 -- name: settle
 -- Give a run its final status: once.
 UPDATE runs
-   SET status = $status, error_type = $error_type, error_message = $error_message,
+   SET status = $status, attempt = $attempt, started_at = $started_at, error_type = $error_type, error_message = $error_message,
        cancel_reason = $cancel_reason, checkpoint_id = $checkpoint_id,
        first_seq = $first_seq, last_seq = $last_seq, last_ms = $last_ms,
        ended_at = $ended_at, updated_at = $updated_at

@@ -2,7 +2,7 @@
 SELECT to_json({
     'thread_id': thread_id,
     'user_id': user_id,
-    'status': status,
+    'status': CASE WHEN unfinished > 0 THEN 'busy' ELSE status END,
     'metadata': metadata,
     'config': config,
     'interrupts': interrupts,
@@ -19,28 +19,31 @@ SELECT metadata FROM threads WHERE thread_id = $thread_id;
 
 -- name: insert
 INSERT INTO threads (
-    thread_id, user_id, status, metadata, config, interrupts,
+    thread_id, user_id, status, unfinished, metadata, config, interrupts,
     error_type, error_message, created_at, updated_at, state_updated_at
 ) VALUES (
-    $thread_id, $user_id, $status, $metadata, $config, $interrupts,
+    $thread_id, $user_id, $status, $unfinished, $metadata, $config, $interrupts,
     $error_type, $error_message, $created_at, $updated_at, $state_updated_at
 );
 
 -- name: occupy
 -- A run has been admitted.
 UPDATE threads
-   SET status = 'busy', metadata = $metadata, updated_at = $updated_at
+   SET unfinished = unfinished + 1, metadata = $metadata, updated_at = $updated_at
  WHERE thread_id = $thread_id;
 
+-- name: vacate
+-- A run has ended.
+UPDATE threads SET unfinished = unfinished - 1, updated_at = $updated_at WHERE thread_id = $thread_id;
+
 -- name: settle
--- A run has ended. What is NULL here stays as it was, except for the error, which is always that of the last run.
+-- A run that was executed leaves the thread like this.
 UPDATE threads
    SET status = $status,
        error_type = $error_type,
        error_message = $error_message,
-       interrupts = coalesce($interrupts, interrupts),
-       updated_at = $updated_at,
-       state_updated_at = coalesce($state_updated_at, state_updated_at)
+       interrupts = $interrupts,
+       state_updated_at = $updated_at
  WHERE thread_id = $thread_id;
 
 -- name: delete

@@ -112,7 +112,12 @@ async def test_each_mode_has_its_name(http, prefix, thread_id, mode):
 
 async def test_message_chunks_share_the_id_of_the_final_message(http, prefix, thread_id):
     events = await stream(
-        http, prefix, thread_id, assistant_id="tokens", input={"messages": ["5"]}, stream_mode=["messages-tuple", "values"]
+        http,
+        prefix,
+        thread_id,
+        assistant_id="tokens",
+        input={"messages": ["5"]},
+        stream_mode=["messages-tuple", "values"],
     )
     chunks = [event.data[0] for event in events if event.name == "messages"]
     final = next(event for event in reversed(events) if event.name == "values").data["messages"][-1]
@@ -135,7 +140,9 @@ async def test_messages_accumulate_in_the_platforms_mode(http, thread_id):
 
 
 async def test_messages_are_tuples_in_the_gateways_mode(http, thread_id):
-    events = await stream(http, "/api", thread_id, assistant_id="tokens", input={"messages": ["3"]}, stream_mode="messages")
+    events = await stream(
+        http, "/api", thread_id, assistant_id="tokens", input={"messages": ["3"]}, stream_mode="messages"
+    )
     assert set(names(events[1:-1])) == {"messages"}
     assert all(len(event.data) == 2 for event in events[1:-1])
 
@@ -145,13 +152,17 @@ async def test_subgraphs_speak_under_their_namespace_and_only_when_asked(http, p
     body = {"assistant_id": "nested", "input": HELLO, "stream_mode": modes}
     without = await stream(http, prefix, thread_id, **body)
     assert not [name for name in names(without) if "|" in name]
-    inside = [name for name in names(await stream(http, prefix, thread_id, **body, stream_subgraphs=True)) if "|" in name]
+    inside = [
+        name for name in names(await stream(http, prefix, thread_id, **body, stream_subgraphs=True)) if "|" in name
+    ]
     assert {name.partition("|")[0] for name in inside} == set(map(lambda mode: mode.removesuffix("-tuple"), modes))
     assert all(name.partition("|")[2].startswith("child:") for name in inside)
 
 
 async def test_an_interrupt_is_shown_everywhere_under_one_id_and_can_be_answered(http, prefix, thread_id):
-    events = await stream(http, prefix, thread_id, assistant_id="asking", input=HELLO, stream_mode=["values", "updates"])
+    events = await stream(
+        http, prefix, thread_id, assistant_id="asking", input=HELLO, stream_mode=["values", "updates"]
+    )
     shown = [event.data["__interrupt__"] for event in events if event.name != "end" and "__interrupt__" in event.data]
     assert len(shown) == 2
     thread = (await http.get(f"/threads/{thread_id}")).json()
@@ -220,7 +231,13 @@ async def test_what_an_earlier_run_left_can_still_be_joined(http, thread_id):
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 async def test_durability_is_obeyed(http, prefix, thread_id, durability):
     events = await stream(
-        http, prefix, thread_id, assistant_id="stepping", input={"steps": []}, durability=durability, stream_mode="checkpoints"
+        http,
+        prefix,
+        thread_id,
+        assistant_id="stepping",
+        input={"steps": []},
+        durability=durability,
+        stream_mode="checkpoints",
     )
     written = [event for event in events if event.name == "checkpoints"]
     assert written if durability != "exit" else True
@@ -324,7 +341,10 @@ async def test_cancelling_ends_a_run_and_the_thread_takes_the_next(http, prefix,
         assert run["status"] == "interrupted"
     again = await cancel(http, prefix, thread_id, running)
     assert again.status_code == (204 if prefix else 404)
-    assert await wait(http, prefix, thread_id, assistant_id="slow", input={"seconds": 0}) == {"seconds": 0, "done": True}
+    assert await wait(http, prefix, thread_id, assistant_id="slow", input={"seconds": 0}) == {
+        "seconds": 0,
+        "done": True,
+    }
 
 
 async def test_a_cancelled_runs_stream_ends(http, prefix, thread_id):

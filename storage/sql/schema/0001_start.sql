@@ -20,7 +20,8 @@ CREATE TABLE assistants (
 CREATE TABLE threads (
     thread_id VARCHAR PRIMARY KEY,
     user_id VARCHAR,
-    status VARCHAR NOT NULL,
+    status VARCHAR NOT NULL, -- between runs; with unfinished ones it is busy
+    unfinished INTEGER NOT NULL, -- runs without a final status
     metadata JSON NOT NULL,
     config JSON NOT NULL,
     interrupts JSON NOT NULL,
