@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
@@ -102,20 +103,23 @@ def _as_list(found: list[Mistake]) -> Problem:
     return Problem(found)
 
 
-def _of_ours(texts: Texts, malformed: Malformed, _: Request[Any, Any, Any], error: ServiceError) -> Response[Problem]:
+def _of_ours(
+    texts: Texts, malformed: Malformed, request: Request[Any, Any, Any], error: ServiceError
+) -> Response[Problem]:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    if status == 500:  # noqa: PLR2004 - the number is what this file is about
-        return _unforeseen(_, error)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unforeseen(request, error)
     text = texts.get(type(error), "{}").format(error)
     if isinstance(error, InvalidError | UnsupportedError):
         return Response(malformed([Mistake("value_error", ["body"], text)]), status_code=status)
-    return Response(Problem(text), status_code=status, headers=RETRY_AFTER if status == 503 else {})  # noqa: PLR2004 - as above
+    retry = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(Problem(text), status_code=status, headers=retry)
 
 
-def _of_litestar(malformed: Malformed, _: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    if error.status_code >= 500:  # noqa: PLR2004 - the number is what this file is about
-        return _unforeseen(_, error)
-    if error.status_code == 400:  # noqa: PLR2004 - Litestar's word for what both dialects answer with 422
+def _of_litestar(malformed: Malformed, request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unforeseen(request, error)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # both dialects say 422 where Litestar does so
         return Response(malformed(mistakes(error)), status_code=422)
     return Response(Problem(error.detail), status_code=error.status_code, headers=error.headers)
 

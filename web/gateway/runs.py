@@ -96,7 +96,7 @@ class RunController(Controller):
         wait: Flag = None,
     ) -> Response[bytes]:
         """Stop a run. With `wait`, answer 204 when it has stopped."""
-        query.refuse_query(**{"action=rollback": action == "rollback"})
+        query.refuse_rollback(action)
         patient = flag("wait", wait)
         await gate.runtime.thread(thread_id)
         await _cancel(gate.runtime, thread_id, run_id)

@@ -29,17 +29,15 @@ class AssistantController(Controller):
         """Assistants that match all that is given. `X-Pagination-Total` says how many match in all."""
         asked, _ = await strictly(request, data)
         limit, offset = asked.limit or FEW, asked.offset or 0
-        found, total = await gate.runtime.assistants(
-            limit=limit,
-            offset=offset,
-            metadata=asked.metadata,
-            graph_id=asked.graph_id,
-            name=asked.name,
-            sort_by=asked.sort_by,
-            sort_order=asked.sort_order,
-        )
+        found, total = await gate.runtime.assistants(limit=limit, offset=offset, **_filters(asked))
         headers = {"X-Pagination-Total": str(total)}
         if offset + len(found) < total:
             headers["X-Pagination-Next"] = str(offset + len(found))
         shapes = [schemas.assistant(assistant) for assistant in found]
         return Response(schemas.selected(shapes, Assistant, asked.select or []), headers=headers)
+
+
+def _filters(asked: AssistantSearch) -> dict[str, Any]:
+    """What was asked for; what was not is left to the runtime."""
+    names = ("metadata", "graph_id", "name", "sort_by", "sort_order")
+    return {name: value for name in names if (value := getattr(asked, name)) is not None}

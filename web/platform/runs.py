@@ -93,7 +93,7 @@ class RunController(Controller):
         action: Action = "interrupt",
     ) -> Response[bytes] | Stream:
         """Stop a run. With `wait`, answer when it has stopped."""
-        query.refuse_query(**{"action=rollback": action == "rollback"})
+        query.refuse_rollback(action)
         patient = flag("wait", wait)
         await ids.check_run(gate.runtime, thread_id, run_id)
         run = await gate.runtime.run(thread_id, run_id)
