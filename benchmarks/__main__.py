@@ -32,7 +32,7 @@ _progress = Console(stderr=True, highlight=False)
 @click.option("--peer", type=click.Choice(["langgraph-dev"]), help="Measure this server too; installed when missing.")
 @click.option("--url", metavar="URL", help="Measure the server that runs there, instead of starting Treadle.")
 @click.option("--label", metavar="X", default="server", show_default=True, help="What to call the server at --url.")
-@click.option("--slots", metavar="N", default=10, show_default=True, help="Runs that a server may work on at once.")
+@click.option("--slots", metavar="N", default=10, show_default=True, help="Treadle's actor processes, all kept warm.")
 @click.option("-n", "runs", metavar="N", type=click.IntRange(1), help="Runs of each client; else what fits into 5 s.")
 @click.option("--quick", is_flag=True, help="1 s instead of 5 s: does it work at all?")
 @click.option("--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures there too.")
@@ -53,11 +53,11 @@ def main(  # noqa: PLR0913 - one parameter an option
     ours = servers.running(url) if url else servers.treadle(slots)
     subjects: Subjects = {label if url else "treadle": _served(ours, plan)}
     if peer:
-        subjects[peer] = _served(servers.langgraph_dev(slots), plan)
+        subjects[peer] = _served(servers.langgraph_dev(), plan)
     subjects |= {"bare": _bare(plan), CEILING: _served(servers.constant(), plan)}
     notes = [
         WARM_UP,
-        f"A server may work on {slots} runs at once.",
+        f"treadle: {slots} slots, all warm. langgraph-dev: at most {servers.PEER_JOBS} runs at once.",
         f"{CEILING}: the same client with a server that streams constant bytes.",
     ]
     try:
@@ -67,7 +67,8 @@ def main(  # noqa: PLR0913 - one parameter an option
         raise click.ClickException(str(error)) from error
     except asyncio.CancelledError:
         sys.exit(128 + signal.SIGTERM)
-    report = Report(conditions(sys.argv[1:], notes), answers)
+    versions = {peer: servers.peer_versions()} if peer else {}
+    report = Report(conditions(sys.argv[1:], notes, versions), answers)
     show(report, Console(width=None if sys.stdout.isatty() else 120))
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

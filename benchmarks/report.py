@@ -14,8 +14,9 @@ from rich.table import Table
 
 from benchmarks.figures import Figure, Unit, advantage
 
-OURS = ("treadle", "langgraph", "langchain-core", "ray", "litestar", "uvicorn", "duckdb")
 CEILING = "ceiling"
+
+_OURS = ("treadle", "langgraph", "langchain-core", "ray", "litestar", "uvicorn", "duckdb")
 
 
 class Conditions(Struct, frozen=True):
@@ -23,7 +24,8 @@ class Conditions(Struct, frozen=True):
     commit: str
     machine: str
     python: str
-    versions: dict[str, str]
+    versions: dict[str, dict[str, str]]
+    """Of what runs here, and of a peer's own environment."""
     notes: list[str]
 
 
@@ -40,14 +42,14 @@ class Report(Struct, frozen=True):
     answers: list[Answers]
 
 
-def conditions(arguments: list[str], notes: list[str]) -> Conditions:
+def conditions(arguments: list[str], notes: list[str], peers: dict[str, dict[str, str]]) -> Conditions:
     memory = psutil.virtual_memory().total / 2**30
     return Conditions(
         command=shlex.join(["python", "-m", "benchmarks", *arguments]),
         commit=_commit(),
         machine=f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, {platform.system()} {platform.release()}",
         python=platform.python_version(),
-        versions={name: version(name) for name in OURS},
+        versions={"here": {name: version(name) for name in _OURS}, **peers},
         notes=notes,
     )
 
@@ -63,10 +65,11 @@ def show(report: Report, console: Console) -> None:
     console.print("vs: how many times better the first column is.", highlight=False)
     for note in given.notes:
         console.print(note, highlight=False)
-    versions = ", ".join(f"{name} {number}" for name, number in given.versions.items())
-    console.print(f"Python {given.python}; {versions}", highlight=False)
-    console.print(f"{given.machine}; commit {given.commit}", highlight=False)
-    console.print(f"$ {given.command}", highlight=False)
+    for where, versions in given.versions.items():
+        listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+        console.print(f"{where}: {listed}", highlight=False)
+    console.print(f"Python {given.python}; {given.machine}; commit {given.commit}", highlight=False)
+    console.print(f"$ {given.command}", highlight=False, soft_wrap=True)
 
 
 def _table(figures: dict[str, list[Figure]]) -> Table:
@@ -94,7 +97,9 @@ def _value(figure: Figure | None) -> str:
 
 def _ratio(ours: Figure | None, theirs: Figure | None) -> str:
     better = advantage(ours, theirs) if ours and theirs else None
-    return "-" if better is None else f"{better:.2f}"
+    if better is None:
+        return "-"
+    return f"{better:,.0f}" if better >= 100 else f"{better:.2f}"
 
 
 def _commit() -> str:

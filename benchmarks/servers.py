@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,9 @@ from benchmarks.subject import MeasuringError
 HERE = Path(__file__).parent
 OURS = Path(sys.executable).parent
 PEER = HERE.parent / ".peers" / "langgraph-dev"
+
+PEER_JOBS = 128
+"""Runs that the reference server may work on at once: more than there are clients, since a job costs it no process."""
 
 START = 180.0
 """Seconds that a server has until it answers."""
@@ -48,14 +52,14 @@ async def treadle(slots: int) -> AsyncGenerator[Server, None]:
 
 
 @asynccontextmanager
-async def langgraph_dev(slots: int) -> AsyncGenerator[Server, None]:
+async def langgraph_dev() -> AsyncGenerator[Server, None]:
     """The reference server. It finds graphs, and keeps its state, in its working directory; so it gets one."""
     await _install_peer()
     port = _free_port()
     with TemporaryDirectory(prefix="bench-") as folder:
         for name in ("workloads.py", "langgraph.json"):
             shutil.copy(HERE / name, folder)
-        options = ["--config", "langgraph.json", "--port", str(port), "--n-jobs-per-worker", str(slots)]
+        options = ["--config", "langgraph.json", "--port", str(port), "--n-jobs-per-worker", str(PEER_JOBS)]
         command = [str(PEER / "bin" / "langgraph"), "dev", "--no-browser", "--no-reload", *options]
         async with _started("langgraph-dev", port, command, folder) as server:
             yield server
@@ -77,6 +81,13 @@ async def running(url: str) -> AsyncGenerator[Server, None]:
         if not await client.is_up():
             raise MeasuringError(f"Nothing answers at {url}/ok.")
     yield Server(url)
+
+
+def peer_versions() -> dict[str, str]:
+    """Of an environment that is not ours."""
+    paths = [str(path) for path in PEER.glob("lib/python*/site-packages")]
+    found = {package.name: package.version for package in distributions(path=paths)}
+    return {name: found[name] for name in ("langgraph-cli", "langgraph-api", "langgraph", "langchain-core", "uvicorn")}
 
 
 def _free_port() -> int:

@@ -11,7 +11,7 @@ _ERROR = b"\nevent: error"
 _KEPT = len(_ERROR) - 1
 """An event's name may be cut in two by the network; this much of the past is enough to see it whole."""
 
-_SAID_BY_THE_GRAPH = re.compile(rb"\nevent: ?(?!metadata)[^\r\n]+\r?\n")
+_SAID_BY_THE_GRAPH = re.compile(rb"\nevent:(?! ?metadata)[^\r\n]+\r?\n")
 
 
 class Events:
