@@ -65,7 +65,8 @@ def main(  # noqa: PLR0913 - one parameter an option
     subjects |= {BARE: _bare(plan), CEILING: _served(servers.constant(), plan)}
     answers = _run(subjects, [question(name) for name in names or NAMES])
     versions = {peer: servers.peer_versions()} if peer else {}
-    notes = [WARM_UP, *(NOTES[name] for name in subjects if name in NOTES)]
+    ours = "a server that ran already" if url else f"{slots} slots, all warm; durable"
+    notes = [WARM_UP, f"{first}: {ours}.", *(NOTES[name] for name in subjects if name in NOTES)]
     report = Report(conditions(sys.argv[1:], notes, versions), answers)
     show(report, Console(width=None if sys.stdout.isatty() else 120))
     if path:

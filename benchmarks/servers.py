@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -143,13 +143,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _install_peer() -> None:
-    """With the versions that we test with, so that both run the same LangGraph."""
+    """Its newest version, with our LangGraph: to hold it to all of our versions would give a much older server."""
     if (PEER / "bin" / "langgraph").exists():
         return
-    constraints = str(HERE.parent / "constraints.txt")
+    same = [f"{name}=={version(name)}" for name in ("langgraph", "langchain-core")]
     pip = [str(PEER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     await _run(sys.executable, "-m", "venv", str(PEER))
-    await _run(*pip, "--constraint", constraints, "langgraph-cli[inmem]")
+    await _run(*pip, "langgraph-cli[inmem]", *same)
 
 
 async def _run(*command: str) -> None:
