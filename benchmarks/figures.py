@@ -1,0 +1,56 @@
+"""What a measurement comes to: figures, and how two of them compare."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from statistics import median
+
+from msgspec import Struct
+
+
+class Unit(StrEnum):
+    MILLISECONDS = "ms"
+    RUNS = "runs/s"
+    EVENTS = "events/s"
+    BYTES = "bytes"
+    """Neither more nor less is better; said so that others can be compared."""
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    name: str
+    unit: Unit
+    value: float
+    """The median of the samples, if it is a time."""
+    samples: int
+    p95: float | None = None
+    """None if there are too few samples for one to lie beyond it; so is `p99`."""
+    p99: float | None = None
+
+
+def latency(name: str, seconds: Sequence[float]) -> Figure:
+    times = sorted(1000 * second for second in seconds)
+    return Figure(
+        name=name,
+        unit=Unit.MILLISECONDS,
+        value=median(times),
+        samples=len(times),
+        p95=_percentile(times, 95),
+        p99=_percentile(times, 99),
+    )
+
+
+def advantage(ours: Figure, theirs: Figure) -> float | None:
+    """How many times better ours is; None where neither is better."""
+    match ours.unit:
+        case Unit.MILLISECONDS:
+            return theirs.value / ours.value
+        case Unit.RUNS | Unit.EVENTS:
+            return ours.value / theirs.value
+        case Unit.BYTES:
+            return None
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+    """The smallest sample that `percent` of all do not exceed."""
+    if len(ordered) * (100 - percent) < 100:
+        return None
+    return ordered[-(-len(ordered) * percent // 100) - 1]

@@ -1,0 +1,72 @@
+"""The graphs and inputs that every server is given. Times nothing; every run of a graph says exactly the same.
+
+Servers load this file by its path (`langgraph.json`), the reference server in an environment of its own, so it imports
+nothing of ours.
+"""
+
+import asyncio
+import random
+import string
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.graph import END, START, MessagesState, StateGraph
+
+TOKENS = 200
+SEED = 2024
+
+
+class Workload(NamedTuple):
+    """One graph, and what is asked of it."""
+
+    graph: str
+    stream_mode: str
+    """As clients of a server name it; LangGraph itself says `messages` for `messages-tuple`."""
+    least: int
+    """Events that a whole stream of a run has, without those that a server adds."""
+    input: dict[str, Any] = {"messages": [{"role": "user", "content": "What does a treadle do?"}]}
+
+
+TRIVIAL = Workload("trivial", "values", least=2)
+REPLY = Workload("tokens", "messages-tuple", least=TOKENS)
+
+
+class Talker(BaseChatModel):
+    """A model that says the same words every time, as fast as they are taken."""
+
+    words: tuple[str, ...]
+
+    @property
+    def _llm_type(self) -> str:
+        return "talker"
+
+    def _generate(self, *_: Any, **__: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("".join(self.words)))])
+
+    async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+        for word in self.words:
+            await asyncio.sleep(0)  # as a model read from a socket gives the loop a turn; otherwise all come at once
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+
+def _word(chance: random.Random) -> str:
+    return "".join(chance.choices(string.ascii_lowercase, k=chance.randint(1, 8))) + " "
+
+
+_chance = random.Random(SEED)
+_talker = Talker(words=tuple(_word(_chance) for _ in range(TOKENS)))
+
+
+async def _say(state: MessagesState) -> dict[str, list[BaseMessage]]:
+    return {"messages": [AIMessage(f"Messages heard: {len(state['messages'])}.")]}
+
+
+async def _talk(state: MessagesState) -> dict[str, list[BaseMessage]]:
+    return {"messages": [await _talker.ainvoke(state["messages"])]}
+
+
+trivial = StateGraph(MessagesState).add_node("say", _say).add_edge(START, "say").add_edge("say", END)
+tokens = StateGraph(MessagesState).add_node("talk", _talk).add_edge(START, "talk").add_edge("talk", END)
