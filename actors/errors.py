@@ -24,7 +24,7 @@ class GraphError(ServiceError):
 
 
 class CheckpointNotFoundError(NotFoundError):
-    """The thread has no such checkpoint. The detail is the checkpoint's id."""
+    """The thread has no such checkpoint."""
 
 
 class GoneError(UnavailableError):

@@ -89,7 +89,7 @@ class Executor:
         saver = await self._read_checkpoints.saver(run.thread_id)
         place = {"thread_id": run.thread_id, "checkpoint_ns": wanted.get("checkpoint_ns") or ""}
         if await saver.aget_tuple({"configurable": {**place, "checkpoint_id": checkpoint_id}}) is None:
-            raise CheckpointNotFoundError(checkpoint_id)
+            raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id} not found")
 
     async def _forget(self, thread_id: str) -> None:
         saver = await self._read_checkpoints.saver(thread_id)

@@ -4,7 +4,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from storage.records import Assistant, Run, RunRequest, Thread
+from storage.records import Assistant, Dialect, Run, RunRequest, Thread
+
+RECURSION_LIMIT = {Dialect.PLATFORM: 10011, Dialect.GATEWAY: 100}
+"""Supersteps of a run whose client, thread and assistant say nothing of it."""
 
 
 def merged(run: Run, assistant: Assistant, thread: Thread) -> Run:
@@ -16,7 +19,7 @@ def merged(run: Run, assistant: Assistant, thread: Thread) -> Run:
         **run.metadata,
         "assistant_id": assistant.assistant_id,
     }
-    return replace(run, metadata=metadata, request=_request(run.request, assistant, thread))
+    return replace(run, metadata=metadata, request=_request(run, assistant, thread))
 
 
 def stored_thread(thread: Thread, run: Run) -> Thread:
@@ -24,14 +27,16 @@ def stored_thread(thread: Thread, run: Run) -> Thread:
     return replace(thread, metadata={**thread.metadata, "graph_id": run.graph_id, "assistant_id": run.assistant_id})
 
 
-def _request(request: RunRequest, assistant: Assistant, thread: Thread) -> RunRequest:
+def _request(run: Run, assistant: Assistant, thread: Thread) -> RunRequest:
+    request = run.request
     configurable = {
         **_configurable(assistant.config),
         **assistant.context,
         **_configurable(thread.config),
         **_configurable(request.config),
     }
-    config = {**assistant.config, **thread.config, **request.config, "configurable": configurable}
+    limit = {"recursion_limit": RECURSION_LIMIT[run.dialect]}
+    config = {**limit, **assistant.config, **thread.config, **request.config, "configurable": configurable}
     return replace(request, config=config, context={**assistant.context, **request.context})
 
 

@@ -71,13 +71,14 @@ def _output(graph: CompiledGraph, values: Any) -> Any:
 
 
 def _thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
+    checkpoint = _checkpoint(snapshot.config)
     return {
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": [_task(task) for task in snapshot.tasks],
-        "metadata": snapshot.metadata,
+        "metadata": {**(snapshot.metadata or {}), "thread_id": (checkpoint or {}).get("thread_id")},
         "created_at": snapshot.created_at,
-        "checkpoint": _checkpoint(snapshot.config),
+        "checkpoint": checkpoint,
         "parent_checkpoint": _checkpoint(snapshot.parent_config),
         "interrupts": _interrupts(snapshot.interrupts),
         "checkpoint_id": _checkpoint_id(snapshot.config),

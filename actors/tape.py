@@ -98,8 +98,10 @@ class Tape:
         reader = reader or Reader()
         while (run := self._runs.get(run_id)) is not None and not reader.has_left:
             changed = run.changed  # taken before looking, so that nothing is missed in between
+            if after > (run.last or 0):
+                after = 0  # a number that this run has not said: its reader knows nothing of it
             if run.lost > after:
-                yield Gap(after, run.first, run.last, run.lost_ms)
+                yield run.gap(after)
                 after = run.lost
             elif batch := run.batch(after, self.reserved):
                 yield batch
@@ -139,16 +141,16 @@ class _RunTape:
         self.changed = asyncio.Event()
 
     @property
-    def first(self) -> int | None:
-        return self.parts[0].seq if self.parts else None
-
-    @property
     def last(self) -> int | None:
         return self.parts[-1].seq if self.parts else None
 
     @property
     def ended(self) -> bool:
         return bool(self.parts) and self.parts[-1].event == END
+
+    def gap(self, after: int) -> Gap:
+        first, last = self.parts[0], self.parts[-1]
+        return Gap(after, first.seq, last.seq, self.lost_ms, first.ms, last.ms)
 
     def add(self, part: Part) -> int:
         self.parts.append(part)

@@ -211,6 +211,10 @@ class Gap(Struct, frozen=True):
     """The newest number of the run."""
     ms: int
     """Production time of the last part lost, as far as it is known, in milliseconds since 1970."""
+    first_ms: int = 0
+    """Production time of part `first`."""
+    last_ms: int = 0
+    """Production time of part `last`."""
 
 
 class Admission(Struct, frozen=True, kw_only=True):

@@ -99,8 +99,8 @@ def lost(gap: Gap, run_id: str, requested: str | None) -> bytes:
             "code": "stream_replay_gap",
             "run_id": run_id,
             "requested_event_id": requested,
-            "earliest_available_event_id": f"{gap.ms}-{gap.first}" if kept else None,
-            "latest_available_event_id": f"{gap.ms}-{gap.last}" if kept else None,
+            "earliest_available_event_id": f"{gap.first_ms}-{gap.first}" if kept else None,
+            "latest_available_event_id": f"{gap.last_ms}-{gap.last}" if kept else None,
             "recovery": "reload_durable_state",
         }
     )

@@ -1,6 +1,7 @@
 """Runs over real HTTP, in both dialects: created, streamed, waited for, read."""
 
 import asyncio
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -135,7 +136,7 @@ async def test_messages_accumulate_in_the_platforms_mode(http, thread_id):
     assert names(events)[1] == "messages/metadata"
     assert [message["type"] for message in partial] == ["ai"] * len(partial)
     texts = [message["content"] for message in partial]
-    assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
     assert complete[-1]["content"].split() == ["t1", "t2", "t3"]
 
 
@@ -155,7 +156,7 @@ async def test_subgraphs_speak_under_their_namespace_and_only_when_asked(http, p
     inside = [
         name for name in names(await stream(http, prefix, thread_id, **body, stream_subgraphs=True)) if "|" in name
     ]
-    assert {name.partition("|")[0] for name in inside} == set(map(lambda mode: mode.removesuffix("-tuple"), modes))
+    assert {name.partition("|")[0] for name in inside} == {mode.removesuffix("-tuple") for mode in modes}
     assert all(name.partition("|")[2].startswith("child:") for name in inside)
 
 
@@ -247,7 +248,7 @@ async def test_durability_is_obeyed(http, prefix, thread_id, durability):
 
 
 async def test_configuration_and_context_reach_the_graph(http, prefix, thread_id):
-    body = {"assistant_id": "both", "input": {}, "config": {"configurable": {"colour": "blue"}}}
+    body = {"assistant_id": "factory_both", "input": {}, "config": {"configurable": {"colour": "blue"}}}
     values = await wait(http, prefix, thread_id, **body)
     assert "blue" in str(values["given"])
 
@@ -323,10 +324,12 @@ async def test_fifty_rejects_on_an_idle_thread_admit_one(http, prefix, thread_id
 
 
 async def test_enqueued_runs_go_in_the_order_of_their_acceptance(http, prefix, thread_id):
-    for name in "abcdefgh":
-        body = {"assistant_id": "counting", "input": {"run": name, "order": []}, "multitask_strategy": "enqueue"}
-        run = (await http.post(f"{prefix}/threads/{thread_id}/runs", json=body)).json()
-    values = (await http.get(f"/threads/{thread_id}/runs/{run['run_id']}/join")).json()
+    path = f"{prefix}/threads/{thread_id}/runs"
+    bodies = [
+        {"assistant_id": "counting", "input": {"run": name}, "multitask_strategy": "enqueue"} for name in "abcdefgh"
+    ]
+    runs = [(await http.post(path, json=body)).json() for body in bodies]
+    values = (await http.get(f"/threads/{thread_id}/runs/{runs[-1]['run_id']}/join")).json()
     assert values["order"] == list("abcdefgh")
 
 

@@ -23,7 +23,7 @@ from storage.errors import (
     ThreadNotFoundError,
     UnavailableError,
 )
-from storage.records import Admission, RunStatus, Settlement, ThreadStatus
+from storage.records import Admission, RunStatus, Settlement, Standing, ThreadStatus
 
 DIES_AFTER_AN_ANSWER = """
 import asyncio, os, signal, sys
@@ -63,7 +63,7 @@ def an_admission(thread_id="t1", epoch=1, **given):
 
 
 def a_settlement(run, epoch=1, status=RunStatus.SUCCESS):
-    return Settlement(run=replace(run, status=status), epoch=epoch, thread_status=ThreadStatus.IDLE)
+    return Settlement(run=replace(run, status=status), epoch=epoch, standing=Standing(status=ThreadStatus.IDLE))
 
 
 def log_of(path):

@@ -21,6 +21,7 @@ from storage.records import (
     RunRequest,
     RunStatus,
     Settlement,
+    Standing,
     StreamMode,
     Thread,
     ThreadStatus,
@@ -137,7 +138,7 @@ def test_a_run_is_read_as_it_was_admitted_begun_and_settled(db, run, start, end)
     assert runs.get(db, run.thread_id, run.run_id) == begun
 
     ended = replace(begun, **end)
-    runs.settle(db, Settlement(run=ended, epoch=epoch, thread_status=ThreadStatus.IDLE))
+    runs.settle(db, Settlement(run=ended, epoch=epoch, standing=Standing(status=ThreadStatus.IDLE)))
     assert runs.get(db, run.thread_id, run.run_id) == ended
 
 

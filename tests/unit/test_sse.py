@@ -125,7 +125,7 @@ def test_an_event_name_never_ends_its_line(name):
     assert not re.search(rb"[\r\n]", sse.one_line(name))
 
 
-LOST = Gap(after=4, first=8, last=12, ms=1795358403000)
+LOST = Gap(after=4, first=8, last=12, ms=1795358403000, first_ms=1795358403000, last_ms=1795358403000)
 NOTHING_KEPT = Gap(after=4, first=None, last=12, ms=1795358403000)
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from storage import bindings, runs, threads
 from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
-from storage.records import Admission, Binding, Failure, RunStatus, Settlement, ThreadStatus
+from storage.records import Admission, Binding, Failure, RunStatus, Settlement, Standing, ThreadStatus
 
 THREAD_IDS = st.sampled_from(["t1", "t2"])
 RUN_IDS = st.sampled_from([f"00000000-0000-7000-8000-{number:012}" for number in range(5)])
@@ -65,8 +65,7 @@ class Plain:
         if thread is None:
             raise ThreadNotFoundError
         metadata = {**thread.metadata, "graph_id": run.graph_id, "assistant_id": run.assistant_id}
-        busy = replace(thread, status=ThreadStatus.BUSY, metadata=metadata, updated_at=run.created_at)
-        self.threads[run.thread_id] = busy
+        self.threads[run.thread_id] = replace(thread, metadata=metadata, updated_at=run.created_at)
         self.runs[run.run_id] = run
 
     def begin(self, run, epoch):
@@ -79,17 +78,19 @@ class Plain:
         run = settlement.run
         self.fence(run.thread_id, settlement.epoch)
         if stored := self.changeable(run):
-            kept = {"attempt": stored.attempt, "started_at": stored.started_at, "created_at": stored.created_at}
-            self.runs[run.run_id] = replace(run, **kept)
+            self.runs[run.run_id] = replace(run, created_at=stored.created_at)
             if thread := self.threads.get(run.thread_id):
-                self.threads[run.thread_id] = replace(
-                    thread,
-                    status=settlement.thread_status,
-                    error=settlement.thread_error,
-                    interrupts=thread.interrupts if settlement.interrupts is None else settlement.interrupts,
-                    updated_at=run.updated_at,
-                    state_updated_at=run.updated_at if settlement.state_changed else thread.state_updated_at,
-                )
+                self.threads[run.thread_id] = replace(self.left(thread, settlement), updated_at=run.updated_at)
+
+    def left(self, thread, settlement):
+        if (standing := settlement.standing) is None:
+            return thread
+        kept = {"status": standing.status, "error": standing.error, "interrupts": standing.interrupts}
+        return replace(thread, state_updated_at=settlement.run.updated_at, **kept)
+
+    def thread(self, thread_id):
+        thread = self.threads.get(thread_id)
+        return replace(thread, status=ThreadStatus.BUSY) if thread and self.unfinished(thread_id) else thread
 
     def delete(self, thread_id, epoch):
         self.fence(thread_id, epoch)
@@ -175,20 +176,31 @@ class WhatIsKept(RuleBasedStateMachine):
         thread_id=THREAD_IDS,
         behind=BEHIND,
         status=FINAL,
-        thread_status=st.sampled_from(ThreadStatus),
-        interrupts=st.sampled_from([None, {}, {"task": [{"id": "i", "value": 1}]}]),
-        state_changed=st.booleans(),
+        attempt=st.integers(0, 3),
+        standing=st.none()
+        | st.builds(
+            Standing,
+            status=st.sampled_from([ThreadStatus.IDLE, ThreadStatus.INTERRUPTED, ThreadStatus.ERROR]),
+            error=st.sampled_from([None, Failure("ValueError", "no")]),
+            interrupts=st.sampled_from([{}, {"task": [{"id": "i", "value": 1}]}]),
+        ),
     )
-    def settle(self, run_id, thread_id, behind, status, thread_status, interrupts, state_changed):  # noqa: PLR0913, PLR0917 - a column each
+    def settle(self, run_id, thread_id, behind, status, attempt, standing):  # noqa: PLR0913, PLR0917 - a column each
         at = next(self.moments)
         error = Failure("ValueError", "no") if status is RunStatus.ERROR else None
         settlement = Settlement(
-            run=a_run(thread_id, run_id=run_id, status=status, error=error, ended_at=at, updated_at=at, last_seq=7),
+            run=a_run(
+                thread_id,
+                run_id=run_id,
+                status=status,
+                attempt=attempt,
+                error=error,
+                ended_at=at,
+                updated_at=at,
+                last_seq=7,
+            ),
             epoch=self.epoch(thread_id, behind),
-            thread_status=thread_status,
-            thread_error=error,
-            interrupts=interrupts,
-            state_changed=state_changed,
+            standing=standing,
         )
         self.both(runs.settle, self.plain.settle, settlement)
 
@@ -199,7 +211,7 @@ class WhatIsKept(RuleBasedStateMachine):
     @invariant()
     def both_know_the_same_threads(self):
         for thread_id in ("t1", "t2"):
-            assert threads.find(self.db, thread_id) == self.plain.threads.get(thread_id)
+            assert threads.find(self.db, thread_id) == self.plain.thread(thread_id)
 
     @invariant()
     def both_know_the_same_runs(self):
