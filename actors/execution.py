@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Send
 
+from actors.contexts import fitting
 from actors.graphs import CompiledGraph, Graphs
 from actors.outcomes import Outcome, Say
 from actors.states import position
@@ -21,7 +23,7 @@ async def execute(graphs: Graphs, saver: BaseCheckpointSaver[Any], run: Run, say
     config = run_config(run)
     try:
         async with graphs.open(
-            run.graph_id, config, access="threads.create_run", context=run.request.context, checkpointer=saver
+            run.graph_id, config, access="threads.create_run", context=partial(fitting, run), checkpointer=saver
         ) as graph:
             failure = await _stream(graph, await _input(run, saver), config, run, Transcriber(run.request, say))
             return Outcome(await position(graph, run.thread_id), failure)
@@ -54,7 +56,7 @@ async def _stream(
     graph: CompiledGraph, given: Any, config: RunnableConfig, run: Run, out: Transcriber
 ) -> Failure | None:
     arguments: dict[str, Any] = {
-        "context": run.request.context or None,
+        "context": fitting(run, graph.context_schema),
         "stream_mode": out.langgraph_modes,
         "subgraphs": out.subgraphs,
         "interrupt_before": run.request.interrupt_before,

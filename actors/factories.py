@@ -41,6 +41,7 @@ class Use(Struct, frozen=True, kw_only=True):
     config: RunnableConfig
     access: AccessContext
     context: Any = None
+    """The run's context; or a function that gives it, for the schema that the factory names."""
     store: BaseStore | None = None
 
 
@@ -130,5 +131,7 @@ def _runtime(use: Use, parameter: Parameter) -> Any:
 def _typed(context: Any, annotation: Any) -> Any:
     """The context as the type that `ServerRuntime[...]` names, by the rule that LangGraph has for `context_schema`."""
     schema: Any = next(iter(get_args(annotation)), None) if get_origin(annotation) is ServerRuntime else None
+    if callable(context):
+        context = context(schema)
     is_class = isinstance(schema, type) and (issubclass(schema, BaseModel) or is_dataclass(schema))
     return cast("type[Any]", schema)(**context) if is_class and isinstance(context, Mapping) else context

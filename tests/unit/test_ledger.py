@@ -11,7 +11,6 @@ from pathlib import Path
 import anyio
 import duckdb
 import pytest
-from factories import a_run, a_thread, an_assistant
 from msgspec.structs import replace
 
 from actors.ledger import Ledger
@@ -24,10 +23,11 @@ from storage.errors import (
     UnavailableError,
 )
 from storage.records import Admission, RunStatus, Settlement, Standing, ThreadStatus
+from tests.factories import a_run, a_thread, an_assistant
 
 DIES_AFTER_AN_ANSWER = """
 import asyncio, os, signal, sys
-from factories import a_run, a_thread
+from tests.factories import a_run, a_thread
 from actors.ledger import Ledger
 from storage.records import Admission
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from factories import a_run, a_thread, an_assistant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -26,6 +25,7 @@ from storage.records import (
     Thread,
     ThreadStatus,
 )
+from tests.factories import a_run, a_thread, an_assistant
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it

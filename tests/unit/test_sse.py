@@ -5,12 +5,12 @@ import re
 
 import msgspec
 import pytest
-from factories import a_run
 from hypothesis import given
 from hypothesis import strategies as st
 from langgraph_sdk.sse import BytesLineDecoder, SSEDecoder
 
 from storage.records import END, METADATA, Gap, Part, RunStatus, StreamMode
+from tests.factories import a_run
 from web import sse
 from web.gateway.wire import GatewayWire
 from web.platform.wire import PlatformWire

@@ -3,7 +3,6 @@
 from itertools import count
 
 import duckdb
-from factories import NOON, a_run, a_thread
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -13,6 +12,7 @@ from storage import bindings, runs, threads
 from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
 from storage.records import Admission, Binding, Failure, RunStatus, Settlement, Standing, ThreadStatus
+from tests.factories import NOON, a_run, a_thread
 
 THREAD_IDS = st.sampled_from(["t1", "t2"])
 RUN_IDS = st.sampled_from([f"00000000-0000-7000-8000-{number:012}" for number in range(5)])

@@ -1,12 +1,12 @@
 """From what clients send to what a run is asked to do, in both dialects."""
 
 import pytest
-from factories import a_run, an_assistant
 from litestar.exceptions import ValidationException
 from msgspec import convert
 
 from storage.errors import InvalidError, SenselessError
 from storage.records import Dialect, Durability, MultitaskStrategy, OnDisconnect, StreamMode
+from tests.factories import a_run, an_assistant
 from web.errors import Mistake, mistakes
 from web.gateway import messages
 from web.gateway import requests as gateway

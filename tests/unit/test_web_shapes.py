@@ -5,10 +5,10 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from factories import NOON, a_run, a_thread, an_assistant
 from litestar.exceptions import ValidationException
 
 from storage.records import Durability, Failure, RunRequest, RunStatus
+from tests.factories import NOON, a_run, a_thread, an_assistant
 from web.gateway import schemas as gateway
 from web.platform import schemas as platform
 from web.settings import Settings
