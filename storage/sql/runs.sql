@@ -22,6 +22,7 @@ UPDATE runs
  WHERE run_id = $run_id
    AND thread_id = $thread_id
    AND status IN ('pending', 'running')
+   AND deleted_at IS NULL
 RETURNING run_id;
 
 -- name: settle
@@ -34,6 +35,7 @@ UPDATE runs
  WHERE run_id = $run_id
    AND thread_id = $thread_id
    AND status IN ('pending', 'running')
+   AND deleted_at IS NULL
 RETURNING run_id;
 
 -- name: get

@@ -43,7 +43,7 @@ class Plain:
             epoch=self.epochs[thread_id],
             next_seq=first,
             reserved=first + bindings.BLOCK - 1,
-            thread=self.threads.get(thread_id),
+            thread=self.thread(thread_id),
             unfinished=self.unfinished(thread_id),
         )
 
@@ -106,7 +106,8 @@ class Plain:
         stored = self.runs.get(run.run_id)
         if stored is None:
             raise RunNotFoundError
-        return stored if stored.thread_id == run.thread_id and not stored.status.is_final else None
+        gone = stored.thread_id != run.thread_id or stored.status.is_final or run.run_id in self.deleted
+        return None if gone else stored
 
     def of_thread(self, thread_id):
         return [run for run in self.runs.values() if run.thread_id == thread_id and run.run_id not in self.deleted]
