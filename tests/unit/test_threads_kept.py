@@ -30,7 +30,8 @@ class Plain:
     def create(self, thread, *, existing_ok):
         if thread.thread_id in self.threads and not existing_ok:
             raise ThreadExistsError
-        return self.threads.setdefault(thread.thread_id, thread)
+        self.threads.setdefault(thread.thread_id, thread)
+        return self.thread(thread.thread_id)
 
     def bind(self, thread_id, *, must_exist):
         if must_exist and thread_id not in self.threads:
