@@ -5,11 +5,12 @@ asked again. So every gateway serves every thread, and nothing here needs to be 
 """
 
 import asyncio
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from actors.runtime import Batch, Parts, Submission
 from storage.errors import UnavailableError
 from storage.records import END, Assistant, Gap, Part, Run, RunStatus, Thread
 
+T = TypeVar("T")
+
 MOST_HINTS = 10_000
 """Threads whose place is remembered; the one that was not asked for longest is forgotten first."""
 
@@ -26,6 +29,9 @@ TRIES = 5
 """How often a thread is looked for before its caller is told to come back later."""
 
 PAUSE = 0.1
+
+READ_THERE_FOR = 1.0
+"""Seconds for which states of resting threads are read in one slot, before the directory is asked for another."""
 
 _DECODER = msgspec.msgpack.Decoder(list[Part] | Gap)
 
@@ -38,6 +44,11 @@ class Client:
         self._directory = directory
         self._lobby = lobby
         self._places: OrderedDict[str, Handle] = OrderedDict()
+        self._created: OrderedDict[str, None] = (
+            OrderedDict()
+        )  # threads that need not be looked up before their first run
+        self._any_reader: Handle | None = None
+        self._reader_until = 0.0
         self._system = {key: one for one in assistants for key in (one.assistant_id, one.graph_id)}
         self._graph_ids = [one.graph_id for one in assistants]
 
@@ -54,25 +65,26 @@ class Client:
     # Threads
 
     async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
-        return await self._ledger.create_thread(thread, existing_ok=existing_ok)
+        created = await self._ledger.create_thread(thread, existing_ok=existing_ok)
+        _remember(self._created, thread.thread_id, None)
+        return created
 
     async def thread(self, thread_id: str) -> Thread:
         return await self._ledger.thread(thread_id)
 
-    async def values(self, thread_id: str) -> bytes:
-        thread = await self._ledger.thread(thread_id)
+    async def values(self, thread: Thread) -> bytes:
         if thread.state_updated_at is None:
             return b"null"
-        return await (await self._reader(thread_id)).values(thread_id, thread.metadata.get("graph_id"))
+        return await self._read(thread.thread_id, "values", thread.thread_id, thread.metadata.get("graph_id"))
 
     async def state(self, thread_id: str, *, subgraphs: bool) -> bytes:
         thread = await self._ledger.thread(thread_id)
-        reader = await self._reader(thread_id)
-        return await reader.state(thread_id, thread.metadata.get("graph_id"), subgraphs=subgraphs)
+        return await self._read(thread_id, "state", thread_id, thread.metadata.get("graph_id"), subgraphs=subgraphs)
 
     async def delete_thread(self, thread_id: str) -> None:
         await self._ledger.thread(thread_id)
         await self._ask(thread_id, "delete", thread_id)
+        self._created.pop(thread_id, None)
 
     # Runs
 
@@ -110,7 +122,7 @@ class Client:
     async def result(self, run: Run) -> bytes | None:
         if run.checkpoint_id is None:
             return None
-        return await (await self._reader(run.thread_id)).result(run)
+        return await self._read(run.thread_id, "result", run)
 
     async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
         while not (await self._ledger.run(thread_id, run_id)).status.is_final:
@@ -185,9 +197,7 @@ class Client:
             return place
         slot: RemoteSlot | None = await self._directory.call("locate", thread_id)
         place = self._lobby if slot is None else slot.handle
-        self._places[thread_id] = place
-        if len(self._places) > MOST_HINTS:
-            self._places.popitem(last=False)
+        _remember(self._places, thread_id, place)
         return place
 
     async def _is_awake(self, thread_id: str) -> bool:
@@ -196,8 +206,26 @@ class Client:
         found, _ = await self._directory.call("find", thread_id)
         return found
 
-    async def _reader(self, thread_id: str) -> RemoteSlot:
-        return await self._directory.call("reader", thread_id)
+    async def _read(self, thread_id: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Ask the thread's own slot, or else any: what is read is on disk."""
+        for _ in range(TRIES):
+            reader = await self._reader(thread_id)
+            try:
+                return await reader.call(method, *args, **kwargs)
+            except GoneError:
+                self._any_reader = None
+                await self._forget(thread_id)
+        raise UnavailableError
+
+    async def _reader(self, thread_id: str) -> Handle:
+        own = self._places.get(thread_id)
+        if own is not None and own is not self._lobby:
+            return own
+        now = time.monotonic()
+        if self._any_reader is None or now > self._reader_until:
+            slot: RemoteSlot = await self._directory.call("reader", thread_id)
+            self._any_reader, self._reader_until = slot.handle, now + READ_THERE_FOR
+        return self._any_reader
 
     async def _forget(self, thread_id: str) -> None:
         """The hint was wrong; a moment later the directory knows better."""
@@ -207,7 +235,7 @@ class Client:
     async def _check_known(self, submission: Submission) -> None:
         """Refuse an unknown thread before it is given a slot."""
         thread_id = submission.run.thread_id
-        if submission.new_thread is None and thread_id not in self._places:
+        if submission.new_thread is None and thread_id not in self._places and thread_id not in self._created:
             await self._ledger.thread(thread_id)
 
 
@@ -235,6 +263,12 @@ class _Stream:
             return
         finally:
             self._place.tell("close", self._subscription)
+
+
+def _remember(places: OrderedDict[str, T], thread_id: str, what: T) -> None:
+    places[thread_id] = what
+    if len(places) > MOST_HINTS:
+        places.popitem(last=False)
 
 
 def _remembered(run: Run, after: int) -> list[Batch]:

@@ -227,11 +227,13 @@ class Directory:
             self._feed(Wanted(thread_id))
 
     async def _release(self, number: int, thread_id: str) -> None:
-        slot = self._slots[number]
-        async with self._turn(thread_id):
-            left = await slot.let_go(thread_id)
-            if left:
-                self._places.pop(thread_id, None)
+        try:
+            async with self._turn(thread_id):
+                left = await self._slots[number].let_go(thread_id)
+                if left:
+                    self._places.pop(thread_id, None)
+        except (KeyError, UnavailableError):  # the slot has ended, and its watch says so
+            return
         self._feed(Released(number) if left else Kept(number))
 
     # Noticing
@@ -296,7 +298,12 @@ class Directory:
     def _hold(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._drop)
+
+    def _drop(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("The directory could not %s", task.get_name(), exc_info=error)
 
 
 class _Elsewhere:

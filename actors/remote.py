@@ -52,9 +52,6 @@ class RemoteLedger:
     async def reserve(self, thread_id: str, epoch: int, count: int) -> int:
         return await self._ask("reserve", thread_id, epoch, count)
 
-    async def release(self, thread_id: str, epoch: int, next_seq: int) -> None:
-        await self._ask("release", thread_id, epoch, next_seq)
-
     async def admit(self, admission: Admission) -> None:
         await self._ask("admit", admission)
 

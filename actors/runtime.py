@@ -46,7 +46,7 @@ class Runtime(Protocol):
         """Raises ThreadNotFoundError."""
         ...
 
-    async def values(self, thread_id: str) -> bytes:
+    async def values(self, thread: Thread) -> bytes:
         """The state's values at the newest checkpoint as JSON; `null` before the first."""
         ...
 

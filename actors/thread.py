@@ -21,7 +21,7 @@ from actors.outcomes import Outcome, Position, Say
 from actors.runtime import Batch, Submission
 from actors.tape import Reader, Tape
 from actors.userloop import StoppedError
-from storage.errors import ThreadNotFoundError, UnsupportedError
+from storage.errors import ServiceError, ThreadNotFoundError, UnsupportedError
 from storage.records import (
     END,
     METADATA,
@@ -89,8 +89,6 @@ class LedgerPort(Protocol):
     async def settle(self, settlement: Settlement) -> None: ...
 
     async def reserve(self, thread_id: str, epoch: int, count: int) -> int: ...
-
-    async def release(self, thread_id: str, epoch: int, next_seq: int) -> None: ...
 
     async def delete_thread(self, thread_id: str, epoch: int) -> None: ...
 
@@ -177,8 +175,6 @@ class ThreadActor:
                 await asyncio.wait(dropped)
             if self._lane.active is not None:
                 return False
-            self._closed = True
-            await self._ledger.release(self.thread_id, self.epoch, self.tape.next_seq)
             self._leave()
             return True
 
@@ -267,7 +263,7 @@ class ThreadActor:
             live.run = _begun(live.run)
             self._hold(self._record_start(live.run), f"begin {live.run.run_id}")
         self._say_metadata(live)
-        work = self._executor.start(live.run, self._sayer(live.run.run_id))
+        work = self._executor.start(live.run, self._sayer(live))
         status, outcome = await _outlive(work, live.stop, self._around.grace)
         if outcome is None:
             await self._settle_safely(live, status)
@@ -291,6 +287,7 @@ class ThreadActor:
         self, live: "_LiveRun", status: RunStatus, position: Position | None, failure: Failure | None
     ) -> None:
         run_id = live.run.run_id
+        live.is_over = True
         end = self.tape.number(run_id, END, _end_data(run_id, status, failure))
         run = live.final(status, failure, position, end)
         standing = _standing(run, position) if position else None
@@ -317,9 +314,11 @@ class ThreadActor:
         part = self.tape.append(run.run_id, METADATA, msgspec.json.encode(data))
         live.first_seq = live.first_seq or part.seq
 
-    def _sayer(self, run_id: str) -> Say:
+    def _sayer(self, live: "_LiveRun") -> Say:
         def say(event: str, data: bytes) -> None:
-            self.tape.append(run_id, event, data)
+            if live.is_over:  # what would not be cancelled talks on, and nobody listens
+                return
+            self.tape.append(live.run.run_id, event, data)
             if self.tape.reserved - self.tape.next_seq < NUMBERS_AHEAD and not self._reserving:
                 self._reserving = True
                 self._hold(self._reserve(), f"reserve for {self.thread_id}")
@@ -354,8 +353,13 @@ class ThreadActor:
         """A task that is kept until it is done: the loop itself keeps only weak references."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._let_go)
         return task
+
+    def _let_go(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServiceError):
+            logger.error("%s failed on thread %s", task.get_name(), self.thread_id, exc_info=error)
 
 
 class _LiveRun:
@@ -368,6 +372,7 @@ class _LiveRun:
         self.settled.add_done_callback(lambda settled: settled.exception())  # that nobody waits is no fault
         self.cancel_reason: str | None = None
         self.first_seq = run.first_seq
+        self.is_over = False
         self._recovered = recovered
 
     @property

@@ -63,5 +63,5 @@ class ThreadController(Controller):
 
 
 async def _shape(gate: Gate, thread: records.Thread) -> Thread:
-    values = await gate.runtime.values(thread.thread_id) if thread.state_updated_at else b"null"
+    values = await gate.runtime.values(thread)
     return schemas.thread(thread, values, mask_errors=gate.settings.mask_errors)
