@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -43,6 +44,9 @@ UNREAD = 8
 
 START_WITHIN = 120.0
 """Seconds for the first slot to load the graphs."""
+
+LOOPBACK = "127.0.0.2"
+"""Where Ray's processes listen. Given 127.0.0.1, Ray takes an address that others can reach instead."""
 
 SYSTEM_ASSISTANTS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 """The namespace of their ids (`spec/platform.md` §3)."""
@@ -143,6 +147,8 @@ class _Server:
     so all that can fail is in `_open`, which is tried again at the next call.
     """
 
+    _name: str
+
     def __init__(self, *args: Any) -> None:
         self._args = args
         self._object: Any = None
@@ -160,6 +166,10 @@ class _Server:
         """Never return: that the call fails is the news of this process's death."""
         await asyncio.Event().wait()
 
+    def __repr__(self) -> str:
+        """How Ray names it in front of each line that its process prints."""
+        return self._name
+
     async def _opened(self) -> Any:
         async with self._opening:
             if self._object is None:
@@ -172,6 +182,8 @@ class _Server:
 
 
 class _LedgerActor(_Server):
+    _name = "ledger"
+
     async def _open(self, path: str) -> Ledger:
         ledger = Ledger(path)
         await ledger.open()
@@ -179,6 +191,8 @@ class _LedgerActor(_Server):
 
 
 class _DirectoryActor(_Server):
+    _name = "directory"
+
     async def _open(self, settings: ClusterSettings, ledger: RayHandle) -> Directory:
         me = RayHandle(ray.get_runtime_context().current_actor)
         launcher = _Launcher(
@@ -191,6 +205,8 @@ class _DirectoryActor(_Server):
 
 
 class _SlotActor(_Server):
+    _name = "slot"
+
     async def _open(self, number: int, settings: SlotSettings, ledger: RayHandle, directory: RayHandle) -> Any:
         def rested(thread_id: str) -> None:
             directory.tell("rested", number, thread_id)
@@ -234,6 +250,8 @@ def _create(server: type[_Server], name: str, *args: Any) -> Any:
 
 def _start_ray() -> None:
     """A Ray of our own, whatever else runs on this machine."""
+    sessions = Path(tempfile.gettempdir(), f"treadle-{os.getuid()}")  # short: a socket's path has 100 bytes at most
+    _remove_dead_sessions(sessions)
     handler = signal.getsignal(signal.SIGTERM)
     ray.init(
         address="local",
@@ -243,9 +261,18 @@ def _start_ray() -> None:
         log_to_driver=True,  # what graphs print belongs on the terminal of whoever runs them
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE,
-        _node_ip_address="127.0.0.1",
+        _node_ip_address=LOOPBACK,
+        _temp_dir=str(sessions),
     )
     signal.signal(signal.SIGTERM, handler)  # Ray puts one of its own there
+
+
+def _remove_dead_sessions(sessions: Path) -> None:
+    """What servers that were killed have left: Ray itself never removes it. A name ends with its owner's process id."""
+    for session in sessions.glob("session_*_*"):
+        owner = session.name.rpartition("_")[2]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(session, ignore_errors=True)
 
 
 @contextmanager
