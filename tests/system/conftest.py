@@ -14,7 +14,16 @@ from tests.server import Treadle, serving
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Treadle]:
     folder = tmp_path_factory.mktemp("treadle")
-    with serving(folder, "--warm", "4", "--max", "4", TREADLE_BODY_LIMIT="1000000", TREADLE_CANCEL_GRACE="2") as server:
+    with serving(
+        folder,
+        "--warm",
+        "4",
+        "--max",
+        "4",
+        TREADLE_BODY_LIMIT="1000000",
+        TREADLE_CANCEL_GRACE="2",
+        TREADLE_DEMO_PACE="0",
+    ) as server:
         yield server
 
 
