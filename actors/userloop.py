@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+import uvloop
+
 T = TypeVar("T")
 
 
@@ -21,7 +23,8 @@ class UserLoop:
     """An asyncio loop in a daemon thread, for coroutines that may do anything."""
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        # LangGraph wakes its loop from itself for every chunk, which costs asyncio's own loop three system calls each.
+        self._loop = uvloop.new_event_loop()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
