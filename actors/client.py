@@ -111,13 +111,16 @@ class Client:
         return self._follow(await self._ledger.run(thread_id, run_id), after, None)
 
     async def ended(self, thread_id: str, run_id: str) -> Run:
-        while not (run := await self._ledger.run(thread_id, run_id)).status.is_final:
-            place = await self._place(thread_id)
-            try:
-                return await place.call("ended", thread_id, run_id)
-            except (NotHereError, GoneError):
-                await self._forget(thread_id)
-        return run
+        while True:
+            if place := self._places.get(thread_id):
+                try:
+                    return await place.call("ended", thread_id, run_id)
+                except (NotHereError, GoneError):
+                    await self._forget(thread_id)
+            if (run := await self._ledger.run(thread_id, run_id)).status.is_final:
+                return run
+            await self._forget(thread_id)
+            await self._place(thread_id)
 
     async def result(self, run: Run) -> bytes | None:
         if run.checkpoint_id is None:
@@ -280,4 +283,4 @@ def _remembered(run: Run, after: int) -> list[Batch]:
     end: Batch = [Part(end_seq, end_ms, run.run_id, END, data)]
     if run.first_seq is None or end_seq - max(after + 1, run.first_seq) < 1:
         return [end]
-    return [Gap(after, None, None, end_ms), end]
+    return [Gap(after, None, end_seq, end_ms), end]
