@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from uuid_utils import uuid7
 
 from storage import assistants, bindings, runs, threads
+from storage.bindings import Bind
 from storage.errors import RunNotFoundError
 from storage.records import (
     Admission,
@@ -25,6 +26,8 @@ from storage.records import (
     Thread,
     ThreadStatus,
 )
+from storage.runs import Start
+from storage.threads import Creation
 from tests.factories import a_run, a_thread, an_assistant
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -113,41 +116,41 @@ thorough = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 
 @thorough
 @given(thread=THREADS)
-def test_a_thread_is_read_as_it_was_written(db, thread):
-    threads.create(db, thread, existing_ok=False)
-    assert threads.get(db, thread.thread_id) == thread
+def test_a_thread_is_read_as_it_was_written(writer, thread):
+    threads.create(writer, [Creation(thread, existing_ok=False)])
+    assert threads.get(writer.db, thread.thread_id) == thread
 
 
 @thorough
 @given(assistant=ASSISTANTS)
-def test_an_assistant_is_read_as_it_was_written(db, assistant):
-    assistants.put(db, [assistant])
-    assert assistants.get(db, assistant.assistant_id) == assistant
+def test_an_assistant_is_read_as_it_was_written(writer, assistant):
+    assistants.put(writer, [[assistant]])
+    assert assistants.get(writer.db, assistant.assistant_id) == assistant
 
 
 @thorough
 @given(run=RUNS, start=STARTS, end=ENDS)
-def test_a_run_is_read_as_it_was_admitted_begun_and_settled(db, run, start, end):
+def test_a_run_is_read_as_it_was_admitted_begun_and_settled(writer, run, start, end):
     new_thread = a_thread(run.thread_id)
-    epoch = bindings.bind(db, run.thread_id, must_exist=False).epoch
-    runs.admit(db, Admission(run=run, epoch=epoch, new_thread=new_thread))
-    assert runs.get(db, run.thread_id, run.run_id) == run
+    bindings.bind(writer, [Bind(run.thread_id, must_exist=False)])
+    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=new_thread)])
+    assert runs.get(writer.db, run.thread_id, run.run_id) == run
 
     begun = replace(run, status=RunStatus.RUNNING, **start)
-    runs.begin(db, begun, epoch)
-    assert runs.get(db, run.thread_id, run.run_id) == begun
+    runs.begin(writer, [Start(begun, 1)])
+    assert runs.get(writer.db, run.thread_id, run.run_id) == begun
 
     ended = replace(begun, **end)
-    runs.settle(db, Settlement(run=ended, epoch=epoch, standing=Standing(status=ThreadStatus.IDLE)))
-    assert runs.get(db, run.thread_id, run.run_id) == ended
+    runs.settle(writer, [Settlement(run=ended, epoch=1, standing=Standing(status=ThreadStatus.IDLE))])
+    assert runs.get(writer.db, run.thread_id, run.run_id) == ended
 
 
-def test_tags_are_columns_of_a_run_and_what_is_no_tag_is_not(db):
-    bindings.bind(db, "t1", must_exist=False)
+def test_tags_are_columns_of_a_run_and_what_is_no_tag_is_not(writer):
+    bindings.bind(writer, [Bind("t1", must_exist=False)])
     for tags in (["nightly", 3], "nightly", None):
         run = a_run(request=RunRequest(config={"tags": tags}))
-        runs.admit(db, Admission(run=run, epoch=1, new_thread=a_thread()))
-    assert db.execute("SELECT tags FROM runs ORDER BY admission").fetchall() == [(["nightly"],), ([],), ([],)]
+        runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread())])
+    assert writer.db.execute("SELECT tags FROM runs ORDER BY admission").fetchall() == [(["nightly"],), ([],), ([],)]
 
 
 @pytest.mark.parametrize("run_id", ["r1", "01a203b6-97cc-7290-bc2e-cdd55031e99a"])
@@ -156,26 +159,26 @@ def test_an_id_that_no_run_has_is_not_found(db, run_id):
         runs.get(db, "t1", run_id)
 
 
-def test_a_run_is_not_found_under_another_thread(db):
+def test_a_run_is_not_found_under_another_thread(writer):
     run = a_run()
-    bindings.bind(db, "t1", must_exist=False)
-    runs.admit(db, Admission(run=run, epoch=1, new_thread=a_thread()))
+    bindings.bind(writer, [Bind("t1", must_exist=False)])
+    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread())])
     with pytest.raises(RunNotFoundError, match=run.run_id):
-        runs.get(db, "t2", run.run_id)
+        runs.get(writer.db, "t2", run.run_id)
 
 
-def test_a_graph_speaks_for_itself_and_its_users_for_its_configuration(db):
+def test_a_graph_speaks_for_itself_and_its_users_for_its_configuration(writer):
     first = an_assistant(config={"tags": ["ours"]}, version=3)
-    assistants.put(db, [first])
+    assistants.put(writer, [[first]])
     later = datetime(2026, 12, 1, tzinfo=UTC)
-    assistants.put(db, [an_assistant(name="Agent", description="It acts.", created_at=later, updated_at=later)])
-    assert assistants.get(db, "a1") == replace(first, name="Agent", description="It acts.", updated_at=later)
+    assistants.put(writer, [[an_assistant(name="Agent", description="It acts.", created_at=later, updated_at=later)]])
+    assert assistants.get(writer.db, "a1") == replace(first, name="Agent", description="It acts.", updated_at=later)
 
 
-def test_an_assistant_that_is_as_before_is_left_as_it_was(db):
-    assistants.put(db, [an_assistant()])
-    assistants.put(db, [an_assistant(updated_at=datetime(2026, 12, 1, tzinfo=UTC))])
-    assert assistants.get(db, "a1") == an_assistant()
+def test_an_assistant_that_is_as_before_is_left_as_it_was(writer):
+    assistants.put(writer, [[an_assistant()]])
+    assistants.put(writer, [[an_assistant(updated_at=datetime(2026, 12, 1, tzinfo=UTC))]])
+    assert assistants.get(writer.db, "a1") == an_assistant()
 
 
 SOME = [
@@ -200,12 +203,12 @@ SOME = [
         pytest.param({"sort_order": "asc", "limit": 1, "offset": 1}, "a2", id="a page"),
     ],
 )
-def test_assistants_are_found_by(db, filters, expected):
-    assistants.put(db, SOME)
-    found, _ = assistants.search(db, **filters)
+def test_assistants_are_found_by(writer, filters, expected):
+    assistants.put(writer, [SOME])
+    found, _ = assistants.search(writer.db, **filters)
     assert [assistant.assistant_id for assistant in found] == expected.split()
 
 
-def test_a_search_says_how_many_match_beyond_the_page(db):
-    assistants.put(db, SOME)
-    assert assistants.search(db, name="writer", limit=1)[1] == 2
+def test_a_search_says_how_many_match_beyond_the_page(writer):
+    assistants.put(writer, [SOME])
+    assert assistants.search(writer.db, name="writer", limit=1)[1] == 2
