@@ -28,7 +28,7 @@ from storage.records import (
 )
 from storage.runs import Start
 from storage.threads import Creation
-from tests.factories import a_run, a_thread, an_assistant
+from tests.factories import NOON, a_run, a_thread, an_assistant
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
@@ -111,14 +111,20 @@ ASSISTANTS = st.builds(
     updated_at=TIMES,
 )
 
+
+def several(records):
+    return st.lists(records, min_size=1, max_size=3)
+
+
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @thorough
-@given(thread=THREADS)
-def test_a_thread_is_read_as_it_was_written(writer, thread):
-    threads.create(writer, [Creation(thread, existing_ok=False)])
-    assert threads.get(writer.db, thread.thread_id) == thread
+@given(given=several(THREADS))
+def test_threads_are_read_as_they_were_written_one_or_several(writer, given):
+    assert threads.create(writer, [Creation(thread, existing_ok=False) for thread in given]) == given
+    assert [threads.get(writer.db, thread.thread_id) for thread in given] == given
+    assert threads.create(writer, [Creation(thread, existing_ok=True) for thread in given]) == given
 
 
 @thorough
@@ -129,20 +135,42 @@ def test_an_assistant_is_read_as_it_was_written(writer, assistant):
 
 
 @thorough
-@given(run=RUNS, start=STARTS, end=ENDS)
-def test_a_run_is_read_as_it_was_admitted_begun_and_settled(writer, run, start, end):
-    new_thread = a_thread(run.thread_id)
-    bindings.bind(writer, [Bind(run.thread_id, must_exist=False)])
-    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=new_thread)])
-    assert runs.get(writer.db, run.thread_id, run.run_id) == run
+@given(given=several(st.tuples(RUNS, STARTS, ENDS)))
+def test_runs_are_read_as_they_were_admitted_begun_and_settled_one_or_several(writer, given):
+    def stored():
+        return [runs.get(writer.db, run.thread_id, run.run_id) for run in admitted]
 
-    begun = replace(run, status=RunStatus.RUNNING, **start)
-    runs.begin(writer, [Start(begun, 1)])
-    assert runs.get(writer.db, run.thread_id, run.run_id) == begun
+    admitted = [run for run, _, _ in given]
+    bindings.bind(writer, [Bind(run.thread_id, must_exist=False) for run in admitted])
+    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread(run.thread_id)) for run in admitted])
+    assert stored() == admitted
 
-    ended = replace(begun, **end)
-    runs.settle(writer, [Settlement(run=ended, epoch=1, standing=Standing(status=ThreadStatus.IDLE))])
-    assert runs.get(writer.db, run.thread_id, run.run_id) == ended
+    begun = [replace(run, status=RunStatus.RUNNING, **start) for run, start, _ in given]
+    runs.begin(writer, [Start(run, 1) for run in begun])
+    assert stored() == begun
+
+    ended = [replace(run, **end) for run, (_, _, end) in zip(begun, given, strict=True)]
+    runs.settle(writer, [Settlement(run=run, epoch=1, standing=Standing(status=ThreadStatus.IDLE)) for run in ended])
+    assert stored() == ended
+
+
+@thorough
+@given(given=several(THREADS))
+def test_a_thread_keeps_its_metadata_when_runs_come_one_or_several(writer, given):
+    threads.create(writer, [Creation(thread, existing_ok=False) for thread in given])
+    bindings.bind(writer, [Bind(thread.thread_id, must_exist=True) for thread in given])
+    runs.admit(writer, [Admission(run=a_run(thread.thread_id), epoch=1) for thread in given])
+    speaks_with = {"graph_id": "agent", "assistant_id": "a1"}
+    stored = [threads.get(writer.db, thread.thread_id).metadata for thread in given]
+    assert stored == [{**thread.metadata, **speaks_with} for thread in given]
+
+
+def test_a_run_that_starts_at_once_is_admitted_as_it_runs(writer):
+    run = a_run(status=RunStatus.RUNNING, attempt=1, started_at=NOON)
+    (binding,) = bindings.bind(writer, [Bind("t1", must_exist=False)])
+    runs.admit(writer, [Admission(run=run, epoch=binding.epoch, new_thread=a_thread())])
+    assert runs.get(writer.db, "t1", run.run_id) == run
+    assert threads.get(writer.db, "t1").status == ThreadStatus.BUSY
 
 
 def test_tags_are_columns_of_a_run_and_what_is_no_tag_is_not(writer):
