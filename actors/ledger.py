@@ -8,12 +8,17 @@ from duckdb import DuckDBPyConnection
 
 from storage import assistants, bindings, runs, threads
 from storage.assistants import SortBy, SortOrder
-from storage.database import Call, Database
+from storage.bindings import Bind, Release, Reserve
+from storage.commits import Query, Write
+from storage.database import Database
 from storage.errors import UnavailableError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Thread
+from storage.runs import Start
+from storage.threads import Creation, Deletion
 
 P = ParamSpec("P")
 T = TypeVar("T")
+G = TypeVar("G")
 
 LARGEST_COMMIT = 128
 """Writes that share a commit; at about 2 ms each, nobody waits long for the others."""
@@ -27,7 +32,7 @@ class Ledger:
 
     def __init__(self, path: str) -> None:
         self._database = Database(path)
-        self._line: asyncio.Queue[tuple[Call, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
+        self._line: asyncio.Queue[tuple[Write, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
         self._opening = asyncio.Lock()
         self._gatherer: asyncio.Task[None] | None = None
 
@@ -49,7 +54,7 @@ class Ledger:
     # Assistants
 
     async def put_assistants(self, given: list[Assistant]) -> None:
-        await self._write(assistants.put, given)
+        await self._write(assistants.put, given, "assistants")
 
     async def assistant(self, assistant_id: str) -> Assistant:
         return await self._read(assistants.get, assistant_id)
@@ -80,7 +85,7 @@ class Ledger:
     # Threads
 
     async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
-        return await self._write(threads.create, thread, existing_ok=existing_ok)
+        return await self._write(threads.create, Creation(thread, existing_ok), thread.thread_id)
 
     async def thread(self, thread_id: str) -> Thread:
         return await self._read(threads.get, thread_id)
@@ -89,29 +94,29 @@ class Ledger:
         return await self._read(threads.find, thread_id)
 
     async def delete_thread(self, thread_id: str, epoch: int) -> None:
-        await self._write(threads.delete, thread_id, epoch)
+        await self._write(threads.delete, Deletion(thread_id, epoch), thread_id)
 
     # Threads in the hands of actors
 
     async def bind(self, thread_id: str, *, must_exist: bool) -> Binding:
-        return await self._write(bindings.bind, thread_id, must_exist=must_exist)
+        return await self._write(bindings.bind, Bind(thread_id, must_exist), thread_id)
 
     async def reserve(self, thread_id: str, epoch: int, count: int) -> int:
-        return await self._write(bindings.reserve, thread_id, epoch, count)
+        return await self._write(bindings.reserve, Reserve(thread_id, epoch, count), thread_id)
 
     async def release(self, thread_id: str, epoch: int, next_seq: int) -> None:
-        await self._write(bindings.release, thread_id, epoch, next_seq)
+        await self._write(bindings.release, Release(thread_id, epoch, next_seq), thread_id)
 
     # Runs
 
     async def admit(self, admission: Admission) -> None:
-        await self._write(runs.admit, admission)
+        await self._write(runs.admit, admission, *_keys(admission.run))
 
     async def begin(self, run: Run, epoch: int) -> None:
-        await self._write(runs.begin, run, epoch)
+        await self._write(runs.begin, Start(run, epoch), *_keys(run))
 
     async def settle(self, settlement: Settlement) -> None:
-        await self._write(runs.settle, settlement)
+        await self._write(runs.settle, settlement, *_keys(settlement.run))
 
     async def run(self, thread_id: str, run_id: str) -> Run:
         return await self._read(runs.get, thread_id, run_id)
@@ -131,14 +136,12 @@ class Ledger:
             raise UnavailableError("The ledger is not open.")
         return await self._database.read(query, *args, **kwargs)
 
-    async def _write(
-        self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _write(self, query: Query[G, T], given: G, *keys: str) -> T:
         if self._gatherer is None:
             raise UnavailableError("The ledger is not open.")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
-            self._line.put_nowait((lambda db: query(db, *args, **kwargs), answer))
+            self._line.put_nowait((Write(query, given, keys), answer))
         except asyncio.QueueFull:
             raise UnavailableError from None
         return await answer
@@ -149,7 +152,7 @@ class Ledger:
             batch = [await self._line.get()]
             while not self._line.empty() and len(batch) < LARGEST_COMMIT:
                 batch.append(self._line.get_nowait())
-            outcomes = await self._database.write_each([call for call, _ in batch])
+            outcomes = await self._database.write_each([write for write, _ in batch])
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 self._line.task_done()
                 _tell(answer, outcome)
@@ -162,3 +165,7 @@ def _tell(answer: asyncio.Future[Any], outcome: Any | Exception) -> None:
         answer.set_exception(outcome)
     else:
         answer.set_result(outcome)
+
+
+def _keys(run: Run) -> tuple[str, str]:
+    return run.thread_id, run.run_id

@@ -1,5 +1,6 @@
 """Graphs with the configurations they are run with. There are few: what SQL says badly is done in Python."""
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -8,8 +9,9 @@ from msgspec.json import Decoder
 from msgspec.structs import asdict
 
 from storage import queries
-from storage.errors import AssistantNotFoundError
+from storage.errors import AssistantNotFoundError, ServiceError
 from storage.records import Assistant
+from storage.writer import Writer
 
 SortBy = Literal["assistant_id", "created_at", "updated_at", "name", "graph_id"]
 SortOrder = Literal["asc", "desc"]
@@ -18,15 +20,11 @@ _SQL = queries.load("assistants")
 _DECODER = Decoder(Assistant)
 
 
-def put(db: DuckDBPyConnection, assistants: list[Assistant]) -> None:
+def put(writer: Writer, asked: Sequence[list[Assistant]]) -> list[ServiceError | None]:
     """Insert what is new, and bring what graphs say about themselves up to date in what is not."""
-    for assistant in assistants:
-        stored = _find(db, assistant.assistant_id)
-        if stored is None:
-            _insert(db, assistant)
-        elif _own_words(stored) != _own_words(assistant):
-            given = {"assistant_id": assistant.assistant_id, "updated_at": assistant.updated_at}
-            db.execute(_SQL["update"], {**given, **_own_words(assistant)})
+    for assistants in asked:
+        _put(writer.db, assistants)
+    return [None for _ in asked]
 
 
 def get(db: DuckDBPyConnection, assistant_id: str) -> Assistant:
@@ -53,6 +51,16 @@ def search(  # noqa: PLR0913 - one argument per filter that clients know
     found = [assistant for assistant in decoded if _contains(assistant.metadata, metadata or {})]
     found.sort(key=attrgetter(sort_by, "assistant_id"), reverse=sort_order == "desc")
     return found[offset : offset + limit], len(found)
+
+
+def _put(db: DuckDBPyConnection, assistants: list[Assistant]) -> None:
+    for assistant in assistants:
+        stored = _find(db, assistant.assistant_id)
+        if stored is None:
+            _insert(db, assistant)
+        elif _own_words(stored) != _own_words(assistant):
+            given = {"assistant_id": assistant.assistant_id, "updated_at": assistant.updated_at}
+            db.execute(_SQL["update"], {**given, **_own_words(assistant)})
 
 
 def _find(db: DuckDBPyConnection, assistant_id: str) -> Assistant | None:

@@ -17,13 +17,12 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from storage import queries
+from storage.commits import Write, commit
 from storage.errors import ServiceError, UnavailableError
+from storage.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Call = Callable[[DuckDBPyConnection], Any]
-"""A query with its arguments."""
 
 THREADS = 1
 """DuckDB's own, beside those that call it. With a second one every small statement takes a fifth longer."""
@@ -52,33 +51,20 @@ class Database:
     async def open(self) -> None:
         """Raises UnavailableError if another process keeps the file, UnreadableError if it cannot be used."""
         self._connection = await self._connect()
+        self._writer = Writer(self._connection)
         for _ in range(READERS):
             self._idle.put(self._connection.cursor())
-        self._writer = ThreadPoolExecutor(1, "duckdb-writer")
-        self._readers = ThreadPoolExecutor(READERS, "duckdb-reader")
+        self._writing = ThreadPoolExecutor(1, "duckdb-writer")
+        self._reading = ThreadPoolExecutor(READERS, "duckdb-reader")
 
     async def close(self) -> None:
         """Wait for what is running, fold the log into the file, and let go of it."""
         await asyncio.to_thread(self._close)
 
-    async def write(
-        self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run `query` in a transaction of its own."""
-
-        def call() -> T:
-            with _transaction(self._connection):
-                return query(self._connection, *args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
-
-    async def write_each(self, calls: Sequence[Call]) -> list[Any | Exception]:
-        """Run all `calls` in one transaction; for each, what it returned or the exception that it raised.
-
-        A call that raises a ServiceError must not have changed anything yet; it takes no neighbour with it.
-        """
-        call = partial(_together, self._connection, calls)
-        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
+    async def write_each(self, writes: Sequence[Write]) -> list[Any | Exception]:
+        """Make all `writes` in one transaction; for each, what it returned or the exception that it raised."""
+        call = partial(commit, self._writer, writes)
+        return await asyncio.get_running_loop().run_in_executor(self._writing, call)
 
     async def read(
         self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -92,7 +78,7 @@ class Database:
             finally:
                 self._idle.put(cursor)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, call)
 
     async def _connect(self) -> DuckDBPyConnection:
         """Open the file, as soon as its previous owner has let go of it."""
@@ -107,8 +93,8 @@ class Database:
             await asyncio.sleep(0.05)
 
     def _close(self) -> None:
-        self._readers.shutdown()
-        self._writer.shutdown()
+        self._reading.shutdown()
+        self._writing.shutdown()
         for _ in range(READERS):
             self._idle.get().close()
         with closing(self._connection):
@@ -117,7 +103,7 @@ class Database:
 
 def migrate(db: DuckDBPyConnection) -> None:
     """Apply the schema files that this database has not seen, in order, all or none."""
-    with _transaction(db):
+    with queries.transaction(db):
         db.execute(_SQL["create_migrations"])
         (applied,) = db.execute(_SQL["applied"]).fetchone() or (0,)
         files = queries.schema()
@@ -156,37 +142,3 @@ def _closed_on_failure(db: DuckDBPyConnection) -> Generator[None, None, None]:
     except BaseException:
         db.close()
         raise
-
-
-@contextmanager
-def _transaction(db: DuckDBPyConnection) -> Generator[None, None, None]:
-    db.begin()
-    try:
-        yield
-    except BaseException:
-        db.rollback()
-        raise
-    db.commit()  # one that fails has rolled back already
-
-
-def _together(db: DuckDBPyConnection, calls: Sequence[Call]) -> list[Any | Exception]:
-    try:
-        with _transaction(db):
-            return [_outcome(db, call) for call in calls]
-    except Exception:  # noqa: BLE001 - whatever one call raised, the others are innocent of it; each answers for itself
-        return [_alone(db, call) for call in calls]
-
-
-def _outcome(db: DuckDBPyConnection, call: Call) -> Any | ServiceError:
-    try:
-        return call(db)
-    except ServiceError as error:
-        return error
-
-
-def _alone(db: DuckDBPyConnection, call: Call) -> Any | Exception:
-    try:
-        with _transaction(db):
-            return call(db)
-    except Exception as error:  # noqa: BLE001 - handed to the one who asked
-        return error

@@ -1,12 +1,24 @@
-"""Named SQL from files, and JSON for its columns. No SQL is ever put together from strings."""
+"""Named SQL from files, how it is run for many rows at once, and values for its columns.
+
+No SQL is ever put together from strings. A statement that is run for rows comes twice: `name` for one row, and
+`name_each` for several, of which each parameter is a list with an element per row. What a statement costs is its
+planning (measured: 0.4 to 0.8 ms, and hardly more for ten rows than for one); for one row the first form takes half as
+long as the second.
+"""
 
 import re
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from duckdb import DuckDBPyConnection
 
 FOLDER = Path(__file__).parent / "sql"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def load(name: str) -> dict[str, str]:
@@ -21,6 +33,40 @@ def schema() -> list[tuple[int, Path]]:
     return [(int(path.name[:4]), path) for path in sorted((FOLDER / "schema").glob("*.sql"))]
 
 
+def run(
+    db: DuckDBPyConnection, statements: Mapping[str, str], name: str, rows: Sequence[dict[str, Any]]
+) -> list[tuple[Any, ...]]:
+    """Run a statement for all `rows` at once, and return what it found. Rows have the same keys."""
+    match rows:
+        case []:
+            return []
+        case [row]:
+            return db.execute(statements[name], row).fetchall()
+        case _:
+            columns = {column: [row[column] for row in rows] for column in rows[0]}
+            return db.execute(statements[f"{name}_each"], columns).fetchall()
+
+
+@contextmanager
+def transaction(db: DuckDBPyConnection) -> Generator[None, None, None]:
+    db.begin()
+    try:
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()  # one that fails has rolled back already
+
+
 def encode(value: Any) -> str:
     """For a column of JSON."""
     return msgspec.json.encode(value).decode()
+
+
+def moment(microseconds: int) -> datetime:
+    """From a column of time, read as microseconds since 1970: DuckDB's own datetimes take ten times as long."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def moment_or_none(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else moment(microseconds)

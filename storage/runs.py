@@ -1,84 +1,89 @@
 """Executions of graphs: admitted, begun, settled. Every write is fenced, and a final status never changes."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from duckdb import DuckDBPyConnection
-from msgspec.json import Decoder
+from msgspec import Struct
+from msgspec.json import Decoder, decode
+from msgspec.structs import replace
 
-from storage import epochs, queries, threads
-from storage.errors import RunNotFoundError
-from storage.records import Admission, Run, RunStatus, Settlement
+from storage import queries, threads
+from storage.commits import accepted, done, each
+from storage.epochs import fence
+from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
+from storage.records import (
+    Admission,
+    Dialect,
+    Failure,
+    MultitaskStrategy,
+    Run,
+    RunRequest,
+    RunStatus,
+    Settlement,
+)
+from storage.writer import Writer
 
 _SQL = queries.load("runs")
-_DECODER = Decoder(Run)
+_REQUEST = Decoder(RunRequest)
+_COLUMNS = (*Run.__struct_fields__, "error_message")
+"""Of the view `run_records`, as far as they make a record."""
 
 
-def admit(db: DuckDBPyConnection, admission: Admission) -> None:
-    """Let a pending run in, and its thread if that is new. Asked twice, it is let in once."""
-    run = admission.run
-    epochs.fence(db, run.thread_id, admission.epoch)
-    if _is_known(db, run.run_id):
-        return
-    threads.occupy(db, run, admission.new_thread)
-    _insert(db, run)
+class Start(Struct, frozen=True):
+    """The start of an attempt."""
+
+    run: Run
+    epoch: int
 
 
-def begin(db: DuckDBPyConnection, run: Run, epoch: int) -> None:
-    """Note the start of an attempt; of a run that has ended already, nothing."""
-    epochs.fence(db, run.thread_id, epoch)
-    given: dict[str, Any] = {
-        "run_id": run.run_id,
-        "thread_id": run.thread_id,
-        "attempt": run.attempt,
-        "started_at": run.started_at,
-        "first_seq": run.first_seq,
-        "updated_at": run.updated_at,
-    }
-    _change(db, "begin", given)
+def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | None]:
+    """Let runs in, and their threads if those are new. Asked twice, a run is let in once."""
+    writer.look_up_threads(one.run.thread_id for one in asked)
+    if writer.doubts:
+        writer.look_up_runs(one.run.run_id for one in asked)
+    outcomes = each(partial(_admitted, writer), asked)
+    admitted = [one for one in accepted(outcomes) if one]
+    threads.occupy(writer.db, admitted)
+    queries.run(writer.db, _SQL, "insert", [_row(one.run) for one in admitted])
+    return done(outcomes)
 
 
-def settle(db: DuckDBPyConnection, settlement: Settlement) -> None:
-    """Give a run its final status, and its thread the one that follows: once, however often it is asked."""
-    run = settlement.run
-    assert run.status.is_final, "a settlement is the end of a run"
-    epochs.fence(db, run.thread_id, settlement.epoch)
-    given: dict[str, Any] = {
-        "run_id": run.run_id,
-        "thread_id": run.thread_id,
-        "status": run.status,
-        "attempt": run.attempt,
-        "started_at": run.started_at,
-        "error_type": run.error and run.error.error,
-        "error_message": run.error and run.error.message,
-        "cancel_reason": run.cancel_reason,
-        "checkpoint_id": run.checkpoint_id,
-        "first_seq": run.first_seq,
-        "last_seq": run.last_seq,
-        "last_ms": run.last_ms,
-        "ended_at": run.ended_at,
-        "updated_at": run.updated_at,
-    }
-    if _change(db, "settle", given):
-        threads.settle(db, settlement)
+def begin(writer: Writer, asked: Sequence[Start]) -> list[ServiceError | None]:
+    """Note the start of attempts; of runs that have ended already, nothing."""
+    _look_up(writer, asked)
+    outcomes = each(partial(_begun, writer), asked)
+    queries.run(writer.db, _SQL, "begin", [_start(run) for run in accepted(outcomes) if run])
+    return done(outcomes)
+
+
+def settle(writer: Writer, asked: Sequence[Settlement]) -> list[ServiceError | None]:
+    """Give runs their final status, and their threads what follows from it: once, however often it is asked."""
+    _look_up(writer, asked)
+    outcomes = each(partial(_settled, writer), asked)
+    settled = [one for one in accepted(outcomes) if one]
+    queries.run(writer.db, _SQL, "settle", [_end(one.run) for one in settled])
+    threads.settle(writer.db, settled)
+    return done(outcomes)
 
 
 def get(db: DuckDBPyConnection, thread_id: str, run_id: str) -> Run:
     row = db.execute(_SQL["get"], {"thread_id": thread_id, "run_id": run_id}).fetchone()
     if row is None:
         raise RunNotFoundError(run_id)
-    return _DECODER.decode(row[0])
+    return _read(row)
 
 
 def of_thread(db: DuckDBPyConnection, thread_id: str, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
     """Newest first."""
     given = {"thread_id": thread_id, "limit": limit, "offset": offset, "status": status}
-    return [_DECODER.decode(record) for (record,) in db.execute(_SQL["of_thread"], given).fetchall()]
+    return [_read(row) for row in db.execute(_SQL["of_thread"], given).fetchall()]
 
 
 def unfinished(db: DuckDBPyConnection, thread_id: str) -> list[Run]:
     """In the order of their admission."""
-    rows = db.execute(_SQL["unfinished"], {"thread_id": thread_id}).fetchall()
-    return [get(db, thread_id, run_id) for (run_id,) in rows]
+    return [_read(row) for row in db.execute(_SQL["unfinished"], {"thread_id": thread_id}).fetchall()]
 
 
 def unfinished_threads(db: DuckDBPyConnection) -> list[str]:
@@ -86,8 +91,51 @@ def unfinished_threads(db: DuckDBPyConnection) -> list[str]:
     return [thread_id for (thread_id,) in db.execute(_SQL["unfinished_threads"]).fetchall()]
 
 
-def _insert(db: DuckDBPyConnection, run: Run) -> None:
-    given: dict[str, Any] = {
+def _admitted(writer: Writer, asked: Admission) -> Admission | None:
+    """What is to be admitted, with the thread if it has to be stored; None if it was let in before."""
+    run, thread = asked.run, asked.new_thread
+    fence(writer, run.thread_id, asked.epoch)
+    if writer.is_admitted(run.run_id):
+        return None
+    known = writer.thread(run.thread_id)
+    if thread is None and not known.is_stored:
+        raise ThreadNotFoundError(run.thread_id)
+    writer.note_run(run.run_id, run.thread_id)
+    writer.note_thread(run.thread_id, is_stored=True, unfinished=known.unfinished + 1)
+    return replace(asked, new_thread=None) if known.is_stored else asked
+
+
+def _begun(writer: Writer, asked: Start) -> Run | None:
+    fence(writer, asked.run.thread_id, asked.epoch)
+    return asked.run if _can_change(writer, asked.run) else None
+
+
+def _settled(writer: Writer, asked: Settlement) -> Settlement | None:
+    run = asked.run
+    assert run.status.is_final, "a settlement is the end of a run"
+    fence(writer, run.thread_id, asked.epoch)
+    if not _can_change(writer, run):
+        return None
+    writer.note_run(run.run_id, None)
+    writer.note_thread(run.thread_id, unfinished=writer.thread(run.thread_id).unfinished - 1)
+    return asked
+
+
+def _can_change(writer: Writer, run: Run) -> bool:
+    """A run that has ended cannot. Raises RunNotFoundError for one never admitted."""
+    if not writer.is_admitted(run.run_id):
+        raise RunNotFoundError(run.run_id)
+    return writer.is_unfinished(run.run_id, run.thread_id)
+
+
+def _look_up(writer: Writer, asked: Sequence[Start] | Sequence[Settlement]) -> None:
+    writer.look_up_threads(one.run.thread_id for one in asked)
+    writer.look_up_runs(one.run.run_id for one in asked)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    """A run that is admitted: what comes with its end is NULL until then."""
+    return {
         "run_id": run.run_id,
         "thread_id": run.thread_id,
         "user_id": run.user_id,
@@ -103,26 +151,57 @@ def _insert(db: DuckDBPyConnection, run: Run) -> None:
         "metadata": queries.encode(run.metadata),
         "dialect": run.dialect,
         "updated_at": run.updated_at,
+        "request": queries.encode(run.request),
     }
-    db.execute(_SQL["insert"], given)
-    request = {"run_id": run.run_id, "thread_id": run.thread_id, "request": queries.encode(run.request)}
-    db.execute(_SQL["insert_request"], request)
 
 
-def _is_known(db: DuckDBPyConnection, run_id: str) -> bool:
-    return db.execute(_SQL["status"], {"run_id": run_id}).fetchone() is not None
+def _start(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "attempt": run.attempt,
+        "started_at": run.started_at,
+        "first_seq": run.first_seq,
+        "updated_at": run.updated_at,
+    }
 
 
-def _change(db: DuckDBPyConnection, statement: str, given: dict[str, Any]) -> bool:
-    """Whether a run was changed: one that has ended is not. Raises RunNotFoundError for one never admitted."""
-    if db.execute(_SQL[statement], given).fetchone():
-        return True
-    if not _is_known(db, given["run_id"]):
-        raise RunNotFoundError(given["run_id"])
-    return False
+def _end(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "status": run.status,
+        "attempt": run.attempt,
+        "started_at": run.started_at,
+        "error_type": run.error and run.error.error,
+        "error_message": run.error and run.error.message,
+        "cancel_reason": run.cancel_reason,
+        "checkpoint_id": run.checkpoint_id,
+        "first_seq": run.first_seq,
+        "last_seq": run.last_seq,
+        "last_ms": run.last_ms,
+        "ended_at": run.ended_at,
+        "updated_at": run.updated_at,
+    }
 
 
 def _tags(run: Run) -> list[str]:
     """LangChain's tags, for accounting. They are the client's JSON, so they may be anything."""
     tags = run.request.config.get("tags")
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def _read(row: tuple[Any, ...]) -> Run:
+    columns = dict(zip(_COLUMNS, row, strict=True))
+    message = columns.pop("error_message")
+    given: dict[str, Any] = {
+        "dialect": Dialect(columns["dialect"]),
+        "request": _REQUEST.decode(columns["request"]),
+        "metadata": decode(columns["metadata"]),
+        "multitask_strategy": MultitaskStrategy(columns["multitask_strategy"]),
+        "status": RunStatus(columns["status"]),
+        "error": None if columns["error"] is None else Failure(columns["error"], message),
+        "created_at": queries.moment(columns["created_at"]),
+        "updated_at": queries.moment(columns["updated_at"]),
+        "started_at": queries.moment_or_none(columns["started_at"]),
+        "ended_at": queries.moment_or_none(columns["ended_at"]),
+    }
+    return Run(**{**columns, **given})

@@ -1,65 +1,90 @@
--- name: status
-SELECT status FROM runs WHERE run_id = $run_id;
-
 -- name: insert
 -- What comes with its start and its end is NULL until then.
 INSERT INTO runs (
-    run_id, thread_id, user_id, assistant_id, assistant_version, graph_id,
-    status, multitask_strategy, attempt, queued_at, started_at, tags, metadata, dialect, updated_at
+    run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
+    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request
 ) VALUES (
-    $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id,
-    $status, $multitask_strategy, $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at
+    $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
+    $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request
 );
 
--- name: insert_request
-INSERT INTO run_requests VALUES ($run_id, $thread_id, $request);
+-- name: insert_each
+INSERT INTO runs (
+    run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
+    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request
+)
+SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
+       unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
+       unnest($status::VARCHAR[]), unnest($multitask_strategy::VARCHAR[]), unnest($attempt::SMALLINT[]),
+       unnest($queued_at::TIMESTAMPTZ[]), unnest($started_at::TIMESTAMPTZ[]), unnest($tags::VARCHAR[][]),
+       unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
+       unnest($request::JSON[]);
 
 -- name: begin
 -- An attempt has started.
 UPDATE runs
-   SET status = 'running', attempt = $attempt, started_at = $started_at, first_seq = $first_seq,
-       updated_at = $updated_at
- WHERE run_id = $run_id
-   AND thread_id = $thread_id
-   AND status IN ('pending', 'running')
-   AND deleted_at IS NULL
-RETURNING run_id;
+   SET status = 'running', attempt = $attempt, started_at = $started_at, first_seq = $first_seq, updated_at =
+       $updated_at
+ WHERE run_id = $run_id;
+
+-- name: begin_each
+UPDATE runs
+   SET status = 'running', attempt = given.attempt, started_at = given.started_at, first_seq =
+       given.first_seq, updated_at = given.updated_at
+  FROM (
+    SELECT unnest($run_id::UUID[]) AS run_id, unnest($attempt::SMALLINT[]) AS attempt,
+           unnest($started_at::TIMESTAMPTZ[]) AS started_at, unnest($first_seq::BIGINT[]) AS first_seq,
+           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+  ) AS given
+ WHERE runs.run_id = given.run_id;
 
 -- name: settle
--- Give a run its final status: once.
+-- Give a run its final status.
 UPDATE runs
-   SET status = $status, attempt = $attempt, started_at = $started_at, error_type = $error_type, error_message = $error_message,
-       cancel_reason = $cancel_reason, checkpoint_id = $checkpoint_id,
-       first_seq = $first_seq, last_seq = $last_seq, last_ms = $last_ms,
-       ended_at = $ended_at, updated_at = $updated_at
- WHERE run_id = $run_id
-   AND thread_id = $thread_id
-   AND status IN ('pending', 'running')
-   AND deleted_at IS NULL
-RETURNING run_id;
+   SET status = $status, attempt = $attempt, started_at = $started_at, error_type = $error_type, error_message
+       = $error_message, cancel_reason = $cancel_reason, checkpoint_id = $checkpoint_id, first_seq =
+       $first_seq, last_seq = $last_seq, last_ms = $last_ms, ended_at = $ended_at, updated_at = $updated_at
+ WHERE run_id = $run_id;
+
+-- name: settle_each
+UPDATE runs
+   SET status = given.status, attempt = given.attempt, started_at = given.started_at, error_type =
+       given.error_type, error_message = given.error_message, cancel_reason = given.cancel_reason,
+       checkpoint_id = given.checkpoint_id, first_seq = given.first_seq, last_seq = given.last_seq, last_ms =
+       given.last_ms, ended_at = given.ended_at, updated_at = given.updated_at
+  FROM (
+    SELECT unnest($run_id::UUID[]) AS run_id, unnest($status::VARCHAR[]) AS status,
+           unnest($attempt::SMALLINT[]) AS attempt, unnest($started_at::TIMESTAMPTZ[]) AS started_at,
+           unnest($error_type::VARCHAR[]) AS error_type, unnest($error_message::VARCHAR[]) AS error_message,
+           unnest($cancel_reason::VARCHAR[]) AS cancel_reason, unnest($checkpoint_id::VARCHAR[]) AS checkpoint_id,
+           unnest($first_seq::BIGINT[]) AS first_seq, unnest($last_seq::BIGINT[]) AS last_seq,
+           unnest($last_ms::BIGINT[]) AS last_ms, unnest($ended_at::TIMESTAMPTZ[]) AS ended_at,
+           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+  ) AS given
+ WHERE runs.run_id = given.run_id;
 
 -- name: get
-SELECT record FROM run_records WHERE run_id = try_cast($run_id AS UUID) AND thread_id = $thread_id;
+SELECT * EXCLUDE (id, admission) FROM run_records WHERE id = try_cast($run_id AS UUID) AND thread_id = $thread_id;
 
 -- name: of_thread
 -- By pages, newest first. The index is used only by a condition that stands alone: hence the step between.
 WITH mine AS MATERIALIZED (
-    SELECT record, admission, status FROM run_records WHERE thread_id = $thread_id
+    SELECT * FROM run_records WHERE thread_id = $thread_id
 )
-SELECT record
+SELECT * EXCLUDE (id, admission)
   FROM mine
  WHERE $status IS NULL OR status = $status
  ORDER BY admission DESC
  LIMIT $limit OFFSET $offset;
 
 -- name: unfinished
--- What a thread still has to do, in the order in which it was accepted. Mostly nothing, so this is only their ids.
+-- What a thread still has to do, in the order in which it was accepted.
 WITH mine AS MATERIALIZED (
-    SELECT run_id, admission, status, deleted_at FROM runs WHERE thread_id = $thread_id
+    SELECT * FROM run_records WHERE thread_id = $thread_id
 )
-SELECT run_id::VARCHAR
+SELECT * EXCLUDE (id, admission)
   FROM mine
- WHERE deleted_at IS NULL AND status IN ('pending', 'running')
+ WHERE status IN ('pending', 'running')
  ORDER BY admission;
 
 -- name: unfinished_threads

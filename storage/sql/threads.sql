@@ -1,21 +1,14 @@
 -- name: find
-SELECT to_json({
-    'thread_id': thread_id,
-    'user_id': user_id,
-    'status': CASE WHEN unfinished > 0 THEN 'busy' ELSE status END,
-    'metadata': metadata,
-    'config': config,
-    'interrupts': interrupts,
-    'error': failure(error_type, error_message),
-    'created_at': moment(created_at),
-    'updated_at': moment(updated_at),
-    'state_updated_at': moment(state_updated_at)
-})
-FROM threads
-WHERE thread_id = $thread_id;
+SELECT thread_id, user_id, CASE WHEN unfinished > 0 THEN 'busy' ELSE status END, metadata, config, interrupts,
+       error_type, error_message, epoch_us(created_at), epoch_us(updated_at), epoch_us(state_updated_at)
+  FROM threads
+ WHERE thread_id = $thread_id;
 
--- name: metadata
-SELECT metadata FROM threads WHERE thread_id = $thread_id;
+-- name: find_each
+SELECT thread_id, user_id, CASE WHEN unfinished > 0 THEN 'busy' ELSE status END, metadata, config, interrupts,
+       error_type, error_message, epoch_us(created_at), epoch_us(updated_at), epoch_us(state_updated_at)
+  FROM threads
+ WHERE thread_id IN (SELECT unnest($thread_id::VARCHAR[]));
 
 -- name: insert
 INSERT INTO threads (
@@ -26,31 +19,80 @@ INSERT INTO threads (
     $error_type, $error_message, $created_at, $updated_at, $state_updated_at
 );
 
+-- name: insert_each
+INSERT INTO threads (
+    thread_id, user_id, status, unfinished, metadata, config, interrupts,
+    error_type, error_message, created_at, updated_at, state_updated_at
+)
+SELECT unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]), unnest($status::VARCHAR[]),
+       unnest($unfinished::INTEGER[]), unnest($metadata::JSON[]), unnest($config::JSON[]), unnest($interrupts::JSON[]),
+       unnest($error_type::VARCHAR[]), unnest($error_message::VARCHAR[]), unnest($created_at::TIMESTAMPTZ[]),
+       unnest($updated_at::TIMESTAMPTZ[]), unnest($state_updated_at::TIMESTAMPTZ[]);
+
 -- name: occupy
 -- A run has been admitted.
 UPDATE threads
-   SET unfinished = unfinished + 1, metadata = $metadata, updated_at = $updated_at
+   SET unfinished = unfinished + 1, metadata = json_merge_patch(metadata, $metadata), updated_at = $updated_at
  WHERE thread_id = $thread_id;
 
+-- name: occupy_each
+UPDATE threads
+   SET unfinished = unfinished + 1,
+       metadata = json_merge_patch(threads.metadata, given.metadata),
+       updated_at = given.updated_at
+  FROM (
+    SELECT unnest($thread_id::VARCHAR[]) AS thread_id,
+           unnest($metadata::JSON[]) AS metadata,
+           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+  ) AS given
+ WHERE threads.thread_id = given.thread_id;
+
 -- name: vacate
--- A run has ended.
+-- A run has ended that was never executed.
 UPDATE threads SET unfinished = unfinished - 1, updated_at = $updated_at WHERE thread_id = $thread_id;
+
+-- name: vacate_each
+UPDATE threads
+   SET unfinished = unfinished - 1, updated_at = given.updated_at
+  FROM (
+    SELECT unnest($thread_id::VARCHAR[]) AS thread_id, unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+  ) AS given
+ WHERE threads.thread_id = given.thread_id;
 
 -- name: settle
 -- A run that was executed leaves the thread like this.
 UPDATE threads
-   SET status = $status,
+   SET unfinished = unfinished - 1,
+       status = $status,
        error_type = $error_type,
        error_message = $error_message,
        interrupts = $interrupts,
+       updated_at = $updated_at,
        state_updated_at = $updated_at
  WHERE thread_id = $thread_id;
 
+-- name: settle_each
+UPDATE threads
+   SET unfinished = unfinished - 1,
+       status = given.status,
+       error_type = given.error_type,
+       error_message = given.error_message,
+       interrupts = given.interrupts,
+       updated_at = given.updated_at,
+       state_updated_at = given.updated_at
+  FROM (
+    SELECT unnest($thread_id::VARCHAR[]) AS thread_id,
+           unnest($status::VARCHAR[]) AS status,
+           unnest($error_type::VARCHAR[]) AS error_type,
+           unnest($error_message::VARCHAR[]) AS error_message,
+           unnest($interrupts::JSON[]) AS interrupts,
+           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+  ) AS given
+ WHERE threads.thread_id = given.thread_id;
+
 -- name: delete
-DELETE FROM threads WHERE thread_id = $thread_id RETURNING thread_id;
+DELETE FROM threads WHERE thread_id = $thread_id;
 
--- name: delete_requests
-DELETE FROM run_requests WHERE thread_id = $thread_id;
-
--- name: mark_runs
-UPDATE runs SET deleted_at = now() WHERE thread_id = $thread_id AND deleted_at IS NULL;
+-- name: delete_runs
+-- What is kept of them is accounting. Runs of an earlier thread of this id were deleted with it.
+UPDATE runs SET deleted_at = coalesce(deleted_at, now()), request = NULL WHERE thread_id = $thread_id;

@@ -7,10 +7,13 @@ import sys
 import duckdb
 import pytest
 
+from storage.commits import Write, each, grouped
 from storage.database import Database, UnreadableError, migrate
 from storage.errors import ConflictError, UnavailableError
 
 OWNER = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+
+KINDS = {"a": lambda writer, given: given, "b": lambda writer, given: given}
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def path(tmp_path):
 async def database(path):
     database = Database(path)
     await database.open()
-    await database.write(execute, "CREATE TABLE notes (note VARCHAR)")
+    await write(database, executing("CREATE TABLE notes (note VARCHAR)"))
     yield database
     await database.close()
 
@@ -39,6 +42,22 @@ def owner(path, tmp_path):
 
 def execute(db, sql):
     return db.execute(sql).fetchall()
+
+
+async def write(database, *calls):
+    """A kind each, so that none shares its statements with another."""
+    return await database.write_each([Write(each_alone(call), None, []) for call in calls])
+
+
+def each_alone(call):
+    def query(writer, given):
+        return each(lambda _: call(writer.db), given)
+
+    return query
+
+
+def executing(sql):
+    return lambda db: execute(db, sql)
 
 
 def noting(note, then=None):
@@ -60,13 +79,30 @@ async def notes(database):
 
 
 async def test_what_is_gathered_shares_one_transaction(database):
-    one, two, three = await database.write_each([noting("one"), noting("two"), noting("three")])
+    one, two, three = await write(database, noting("one"), noting("two"), noting("three"))
     assert one == two == three
-    assert await database.write_each([noting("four")]) != [one]
+    assert await write(database, noting("four")) != [one]
+
+
+@pytest.mark.parametrize(
+    ("writes", "groups"),
+    [
+        pytest.param("", "", id="nothing"),
+        pytest.param("a1 b1 a2 b2", "a1a2 b1b2", id="those of a kind share, whatever came between"),
+        pytest.param("a1 a1 a2", "a1a2 a1", id="one thread is not twice in a group"),
+        pytest.param("b1 a1 b2", "b1b2 a1", id="what shares no key may go first"),
+        pytest.param("a1 b1 a1 b1", "a1 b1 a1 b1", id="one thread keeps its order"),
+        pytest.param("a1 b2 a12 b1", "a1 b2 a12 b1", id="all keys count"),
+        pytest.param("a1 a2 a12 b3", "a1a2 a12 b3", id="the latest of its keys counts"),
+    ],
+)
+def test_writes_are_grouped(writes, groups):
+    given = [Write(KINDS[kind], kind + "".join(keys), keys) for kind, *keys in writes.split()]
+    assert ["".join(given[position].given for position in group) for group in grouped(given)] == groups.split()
 
 
 async def test_a_refused_call_takes_no_neighbour_with_it(database):
-    one, refused, two = await database.write_each([noting("one"), refuse, noting("two")])
+    one, refused, two = await write(database, noting("one"), refuse, noting("two"))
     assert isinstance(refused, ConflictError)
     assert one == two
     assert await notes(database) == ["one", "two"]
@@ -78,22 +114,16 @@ async def test_a_faulty_call_fails_alone_and_leaves_nothing_behind(database, sql
         noting("half")(db)
         db.execute(sql)
 
-    one, fault, two = await database.write_each([noting("one"), faulty, noting("two")])
+    one, fault, two = await write(database, noting("one"), faulty, noting("two"))
     assert isinstance(fault, duckdb.Error)
     assert one != two
     assert await notes(database) == ["one", "two"]
 
 
 async def test_a_call_with_an_error_of_pythons_fails_alone_too(database):
-    outcomes = await database.write_each([noting("one"), noting("half", then=ValueError("no"))])
+    outcomes = await write(database, noting("one"), noting("half", then=ValueError("no")))
     assert isinstance(outcomes[1], ValueError)
     assert await notes(database) == ["one"]
-
-
-async def test_a_write_that_raises_is_undone(database):
-    with pytest.raises(ValueError, match="no"):
-        await database.write(noting("half", then=ValueError("no")))
-    assert await notes(database) == []
 
 
 async def test_reads_go_on_beside_a_write(database):
@@ -106,14 +136,15 @@ async def test_reads_go_on_beside_a_write(database):
         seen.append("a read in the middle of a write")
 
     seen, loop = [], asyncio.get_running_loop()
-    await database.write(wait_for_a_reader)
+    await write(database, wait_for_a_reader)
     assert seen == ["a read in the middle of a write"]
     assert await notes(database) == ["unseen"]
 
 
 async def test_time_is_utc_for_writer_and_readers(database):
     zone = "SELECT current_setting('TimeZone')"
-    assert await database.write(execute, zone) == await database.read(execute, zone) == [("UTC",)]
+    (written,) = await write(database, executing(zone))
+    assert written == await database.read(execute, zone) == [("UTC",)]
 
 
 async def test_memory_is_bounded(database):
@@ -122,7 +153,7 @@ async def test_memory_is_bounded(database):
 
 
 async def test_a_file_that_is_closed_can_be_opened_again_and_has_no_log(database, path, tmp_path):
-    await database.write(noting("kept"))
+    await write(database, noting("kept"))
     await database.close()
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["treadle.duckdb"]
     await database.open()
@@ -152,7 +183,7 @@ async def test_a_file_that_is_no_database_is_named(tmp_path, content):
 
 
 async def test_a_database_of_a_newer_version_is_refused_and_let_go(database, path):
-    await database.write(execute, "INSERT INTO migrations VALUES (9999, 'from_the_future', now())")
+    await write(database, executing("INSERT INTO migrations VALUES (9999, 'from_the_future', now())"))
     await database.close()
     with pytest.raises(UnreadableError, match=f"{path}.*9999"):
         await Database(path).open()

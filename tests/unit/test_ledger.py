@@ -100,6 +100,63 @@ async def test_a_stale_epoch_is_refused_alone_among_good_ones(ledger):
     assert await ledger.runs("t2", limit=9, offset=0, status=None) == [other.run]
 
 
+async def test_of_many_admissions_each_is_answered_for_itself(ledger):
+    names = [f"t{number}" for number in range(20)]
+    await asyncio.gather(*[ledger.create_thread(a_thread(name), existing_ok=False) for name in names[::2]])
+    await asyncio.gather(*[ledger.bind(name, must_exist=False) for name in names])
+    good = [an_admission(name) for name in names]
+    known = [an_admission(name) for name in names[:2]]
+    await asyncio.gather(*map(ledger.admit, known))
+
+    outcomes = await asyncio.gather(
+        *map(ledger.admit, good),
+        *map(ledger.admit, known),
+        ledger.admit(an_admission("t3", epoch=2)),
+        ledger.admit(an_admission("unbound")),
+        ledger.bind("unbound", must_exist=True),
+        return_exceptions=True,
+    )
+
+    assert kinds(outcomes) == [*[type(None)] * 22, StaleError, StaleError, ThreadNotFoundError]
+    for name, admission in zip(names, good, strict=True):
+        assert (await ledger.runs(name, limit=1, offset=0, status=None)) == [admission.run]
+        assert (await ledger.thread(name)).status == ThreadStatus.BUSY
+
+
+async def test_of_many_settlements_each_is_answered_for_itself(ledger):
+    names = [f"t{number}" for number in range(20)]
+    await asyncio.gather(*[ledger.bind(name, must_exist=False) for name in names])
+    runs = [an_admission(name) for name in names]
+    await asyncio.gather(*map(ledger.admit, runs))
+    gone, ended, *rest = [admission.run for admission in runs]
+    await ledger.delete_thread(gone.thread_id, epoch=1)
+    await ledger.settle(a_settlement(ended))
+
+    outcomes = await asyncio.gather(
+        *map(ledger.settle, map(a_settlement, rest)),
+        ledger.settle(a_settlement(gone)),
+        ledger.settle(a_settlement(ended, status=RunStatus.ERROR)),
+        ledger.settle(a_settlement(a_run("t5"))),
+        ledger.settle(a_settlement(rest[0], epoch=2)),
+        return_exceptions=True,
+    )
+
+    assert kinds(outcomes) == [*[type(None)] * 20, RunNotFoundError, StaleError]
+    for run in (ended, *rest):
+        assert (await ledger.run(run.thread_id, run.run_id)).status == RunStatus.SUCCESS
+        assert (await ledger.thread(run.thread_id)).status == ThreadStatus.IDLE
+
+
+async def test_a_run_that_was_admitted_before_a_restart_is_let_in_once(ledger, path):
+    await ledger.bind("t1", must_exist=False)
+    admission, fresh = an_admission(), an_admission()
+    await ledger.admit(admission)
+    await ledger.close()
+    await ledger.open()
+    await asyncio.gather(ledger.admit(admission), ledger.admit(fresh))
+    assert await ledger.runs("t1", limit=9, offset=0, status=None) == [fresh.run, admission.run]
+
+
 async def test_a_run_that_cannot_be_stored_fails_alone(ledger):
     await ledger.bind("t1", must_exist=False)
     good, bad = an_admission(), an_admission(metadata={"not JSON": object()})
@@ -225,12 +282,14 @@ async def test_a_full_disk_refuses_writes_and_the_ledger_lives_on(ledger, path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (log_of(path), unlimited[1]))
     try:
         creations = [ledger.create_thread(a_thread(f"refused {n}"), existing_ok=False) for n in range(2)]
-        outcomes = await asyncio.gather(*creations, return_exceptions=True)
+        bindings = [ledger.bind("before", must_exist=True)]
+        outcomes = await asyncio.gather(*creations, *bindings, return_exceptions=True)
         assert await ledger.thread("before") == a_thread("before")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert all(isinstance(outcome, duckdb.Error) for outcome in outcomes)
     assert await ledger.create_thread(a_thread("refused 0"), existing_ok=False) == a_thread("refused 0")
+    assert (await ledger.bind("before", must_exist=True)).epoch == 1
 
 
 async def test_what_was_answered_survives_a_sigkill(path):

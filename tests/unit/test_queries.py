@@ -10,6 +10,7 @@ from storage.records import Assistant, Binding, Run, RunStatus, Thread
 
 FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
 STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
+FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each")]
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags"}
 PAGING = {"limit", "offset", "count"}
 MIGRATIONS = {"version", "name"}
@@ -23,6 +24,19 @@ def test_a_statement_fits_the_schema_and_asks_only_for_what_its_records_can_give
     assert statement.named_parameters <= GIVEN
     if file != "database":
         db.execute(f"EXPLAIN {queries.load(file)[name]}", dict.fromkeys(statement.named_parameters))
+
+
+@pytest.mark.parametrize(("file", "name"), FOR_SEVERAL, ids=map(".".join, FOR_SEVERAL))
+def test_a_statement_for_several_rows_asks_for_what_the_one_for_a_single_row_asks(db, file, name):
+    one, several = (db.extract_statements(queries.load(file)[form])[0] for form in (name.removesuffix("_each"), name))
+    assert several.named_parameters == one.named_parameters
+
+
+def test_rows_are_found_whether_there_is_none_or_one_or_several(db):
+    forms = {"twice": "SELECT 2 * $n::INTEGER", "twice_each": "SELECT 2 * unnest($n::INTEGER[])"}
+    for numbers in ([], [1], [1, 2, 3]):
+        rows = queries.run(db, forms, "twice", [{"n": number} for number in numbers])
+        assert rows == [(2 * number,) for number in numbers]
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -1,24 +1,38 @@
-"""The query functions and a plain dict, sent the same random operations, agree."""
+"""The query functions and a plain dict, sent the same random operations, alone or together, agree."""
 
 from itertools import count
 
 import duckdb
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
 from storage import bindings, runs, threads
+from storage.bindings import Bind, Release, Reserve
+from storage.commits import Write, commit
 from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
 from storage.records import Admission, Binding, Failure, RunStatus, Settlement, Standing, ThreadStatus
+from storage.runs import Start
+from storage.threads import Creation, Deletion
+from storage.writer import Writer
 from tests.factories import NOON, a_run, a_thread
 
-THREAD_IDS = st.sampled_from(["t1", "t2"])
-RUN_IDS = st.sampled_from([f"00000000-0000-7000-8000-{number:012}" for number in range(5)])
+THREADS = ["t1", "t2", "t3"]
+THREAD_IDS = st.sampled_from(THREADS)
+RUN_IDS = st.sampled_from([f"00000000-0000-7000-8000-{number:012}" for number in range(6)])
 FINAL = st.sampled_from([status for status in RunStatus if status.is_final])
 BEHIND = st.sampled_from([0, 0, 0, 1])
 """How far the epoch of whoever writes lies behind the current one."""
+
+
+class MistakeError(Exception):
+    """A mistake of ours."""
+
+
+def fail(writer, asked):
+    raise MistakeError
 
 
 class Plain:
@@ -27,14 +41,16 @@ class Plain:
     def __init__(self):
         self.threads, self.epochs, self.numbers, self.runs, self.deleted = {}, {}, {}, {}, set()
 
-    def create(self, thread, *, existing_ok):
+    def create(self, asked):
+        thread, existing_ok = asked.thread, asked.existing_ok
         if thread.thread_id in self.threads and not existing_ok:
             raise ThreadExistsError
         self.threads.setdefault(thread.thread_id, thread)
         return self.thread(thread.thread_id)
 
-    def bind(self, thread_id, *, must_exist):
-        if must_exist and thread_id not in self.threads:
+    def bind(self, asked):
+        thread_id = asked.thread_id
+        if asked.must_exist and thread_id not in self.threads:
             raise ThreadNotFoundError
         self.epochs[thread_id] = self.epochs.get(thread_id, 0) + 1
         first = self.numbers.get(thread_id, 1)
@@ -48,14 +64,14 @@ class Plain:
             unfinished=self.unfinished(thread_id),
         )
 
-    def reserve(self, thread_id, epoch, amount):
-        self.fence(thread_id, epoch)
-        self.numbers[thread_id] += amount
-        return self.numbers[thread_id] - 1
+    def reserve(self, asked):
+        self.fence(asked.thread_id, asked.epoch)
+        self.numbers[asked.thread_id] += asked.count
+        return self.numbers[asked.thread_id] - 1
 
-    def release(self, thread_id, epoch, next_seq):
-        self.fence(thread_id, epoch)
-        self.numbers[thread_id] = min(self.numbers[thread_id], next_seq)
+    def release(self, asked):
+        self.fence(asked.thread_id, asked.epoch)
+        self.numbers[asked.thread_id] = min(self.numbers[asked.thread_id], asked.next_seq)
 
     def admit(self, admission):
         run = admission.run
@@ -69,8 +85,9 @@ class Plain:
         self.threads[run.thread_id] = replace(thread, metadata=metadata, updated_at=run.created_at)
         self.runs[run.run_id] = run
 
-    def begin(self, run, epoch):
-        self.fence(run.thread_id, epoch)
+    def begin(self, asked):
+        run = asked.run
+        self.fence(run.thread_id, asked.epoch)
         if stored := self.changeable(run):
             kept = {"attempt": run.attempt, "started_at": run.started_at, "first_seq": run.first_seq}
             self.runs[run.run_id] = replace(stored, status=RunStatus.RUNNING, updated_at=run.updated_at, **kept)
@@ -93,8 +110,9 @@ class Plain:
         thread = self.threads.get(thread_id)
         return replace(thread, status=ThreadStatus.BUSY) if thread and self.unfinished(thread_id) else thread
 
-    def delete(self, thread_id, epoch):
-        self.fence(thread_id, epoch)
+    def delete(self, asked):
+        thread_id = asked.thread_id
+        self.fence(thread_id, asked.epoch)
         if self.threads.pop(thread_id, None) is None:
             raise ThreadNotFoundError
         self.deleted |= {run_id for run_id, run in self.runs.items() if run.thread_id == thread_id}
@@ -123,41 +141,70 @@ class WhatIsKept(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.db, self.plain = duckdb.connect(), Plain()
+        self.writer, self.waiting, self.expected = Writer(self.db), [], []
         self.moments = (NOON.replace(microsecond=number) for number in count())
         migrate(self.db)
 
     def teardown(self):
+        self.commit()
         self.db.close()
 
-    def both(self, stored, plain, *args, **kwargs):
-        def outcome(function, *given):
+    def both(self, query, plain, given, *keys):
+        """The plain dict answers at once; the write waits for others, as it does for a commit."""
+
+        def outcome():
             try:
-                return function(*given, *args, **kwargs)
+                return plain(given)
             except ServiceError as error:
                 return type(error)
 
-        assert outcome(stored, self.db) == outcome(plain)
+        self.waiting.append(Write(query, given, keys))
+        self.expected.append(outcome())
 
     def epoch(self, thread_id, behind):
         return self.plain.epochs.get(thread_id, 0) - behind
 
+    @rule()
+    def commit(self):
+        waiting, self.waiting = self.waiting, []
+        expected, self.expected = self.expected, []
+        outcomes = commit(self.writer, waiting)
+        assert [type(one) if isinstance(one, ServiceError) else one for one in outcomes] == expected
+
+    @precondition(lambda self: self.waiting)
+    @rule(where=st.integers(0, 9))
+    def commit_with_a_faulty_one_among_them(self, where):
+        self.waiting.insert(where, Write(fail, None, ["t1"]))
+        self.expected.insert(where, MistakeError)
+        waiting, self.waiting = self.waiting, []
+        expected, self.expected = self.expected, []
+        outcomes = commit(self.writer, waiting)
+        assert [type(one) if isinstance(one, Exception) else one for one in outcomes] == expected
+
+    @rule()
+    def forget(self):
+        self.commit()
+        self.writer = Writer(self.db)
+
     @rule(thread_id=THREAD_IDS, user_id=st.sampled_from(["ann", "bob"]), existing_ok=st.booleans())
     def create(self, thread_id, user_id, existing_ok):
         thread = a_thread(thread_id, user_id=user_id, metadata={"owner": user_id})
-        self.both(threads.create, self.plain.create, thread, existing_ok=existing_ok)
+        self.both(threads.create, self.plain.create, Creation(thread, existing_ok), thread_id)
 
     @rule(thread_id=THREAD_IDS, must_exist=st.booleans())
     def bind(self, thread_id, must_exist):
-        self.both(bindings.bind, self.plain.bind, thread_id, must_exist=must_exist)
+        self.both(bindings.bind, self.plain.bind, Bind(thread_id, must_exist), thread_id)
 
     @rule(thread_id=THREAD_IDS, behind=BEHIND, amount=st.integers(1, 3))
     def reserve(self, thread_id, behind, amount):
-        self.both(bindings.reserve, self.plain.reserve, thread_id, self.epoch(thread_id, behind), amount)
+        reserve = Reserve(thread_id, self.epoch(thread_id, behind), amount)
+        self.both(bindings.reserve, self.plain.reserve, reserve, thread_id)
 
     @rule(thread_id=THREAD_IDS, behind=BEHIND, given_back=st.integers(-2, bindings.BLOCK))
     def release(self, thread_id, behind, given_back):
         next_seq = self.plain.numbers.get(thread_id, 1) - given_back
-        self.both(bindings.release, self.plain.release, thread_id, self.epoch(thread_id, behind), next_seq)
+        release = Release(thread_id, self.epoch(thread_id, behind), next_seq)
+        self.both(bindings.release, self.plain.release, release, thread_id)
 
     @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, brings_thread=st.booleans())
     def admit(self, run_id, thread_id, behind, brings_thread):
@@ -165,13 +212,13 @@ class WhatIsKept(RuleBasedStateMachine):
         run = a_run(thread_id, run_id=run_id, created_at=at, updated_at=at)
         new_thread = a_thread(thread_id, metadata={"by": "run"}) if brings_thread else None
         admission = Admission(run=run, epoch=self.epoch(thread_id, behind), new_thread=new_thread)
-        self.both(runs.admit, self.plain.admit, admission)
+        self.both(runs.admit, self.plain.admit, admission, thread_id, run_id)
 
     @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, attempt=st.integers(1, 3))
     def begin(self, run_id, thread_id, behind, attempt):
         at = next(self.moments)
         run = a_run(thread_id, run_id=run_id, attempt=attempt, started_at=at, updated_at=at, first_seq=attempt)
-        self.both(runs.begin, self.plain.begin, run, self.epoch(thread_id, behind))
+        self.both(runs.begin, self.plain.begin, Start(run, self.epoch(thread_id, behind)), thread_id, run_id)
 
     @rule(
         run_id=RUN_IDS,
@@ -204,42 +251,45 @@ class WhatIsKept(RuleBasedStateMachine):
             epoch=self.epoch(thread_id, behind),
             standing=standing,
         )
-        self.both(runs.settle, self.plain.settle, settlement)
+        self.both(runs.settle, self.plain.settle, settlement, thread_id, run_id)
 
     @rule(thread_id=THREAD_IDS, behind=BEHIND)
     def delete(self, thread_id, behind):
-        self.both(threads.delete, self.plain.delete, thread_id, self.epoch(thread_id, behind))
+        self.both(threads.delete, self.plain.delete, Deletion(thread_id, self.epoch(thread_id, behind)), thread_id)
 
+    @precondition(lambda self: not self.waiting)
     @invariant()
     def both_know_the_same_threads(self):
-        for thread_id in ("t1", "t2"):
+        for thread_id in THREADS:
             assert threads.find(self.db, thread_id) == self.plain.thread(thread_id)
 
+    @precondition(lambda self: not self.waiting)
     @invariant()
     def both_know_the_same_runs(self):
-        for thread_id in ("t1", "t2"):
+        for thread_id in THREADS:
             expected = self.plain.of_thread(thread_id)[::-1]
             assert runs.of_thread(self.db, thread_id, limit=9, offset=0, status=None) == expected
             for status in (RunStatus.PENDING, RunStatus.SUCCESS):
                 of_status = [run for run in expected if run.status == status]
                 assert runs.of_thread(self.db, thread_id, limit=1, offset=1, status=status) == of_status[1:2]
 
+    @precondition(lambda self: not self.waiting)
     @invariant()
     def both_know_what_is_to_be_done(self):
         waiting = [run.thread_id for run in self.plain.runs.values() if run in self.plain.unfinished(run.thread_id)]
-        assert runs.unfinished_threads(self.db) == list(dict.fromkeys(waiting))
+        assert sorted(runs.unfinished_threads(self.db)) == sorted(set(waiting))
 
 
 TestWhatIsKept = WhatIsKept.TestCase
-TestWhatIsKept.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestWhatIsKept.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
 
 
-def test_a_deleted_thread_leaves_rows_for_accounting_and_nothing_that_was_said(db):
+def test_a_deleted_thread_leaves_rows_for_accounting_and_nothing_that_was_said(writer):
     run = a_run()
-    bindings.bind(db, "t1", must_exist=False)
-    runs.admit(db, Admission(run=run, epoch=1, new_thread=a_thread()))
-    threads.delete(db, "t1", 1)
-    assert db.execute("SELECT count(*) FROM run_requests").fetchone() == (0,)
-    assert db.execute("SELECT run_id::VARCHAR, deleted_at IS NOT NULL FROM runs").fetchall() == [(run.run_id, True)]
-    again = bindings.bind(db, "t1", must_exist=False)
+    bindings.bind(writer, [Bind("t1", must_exist=False)])
+    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread())])
+    threads.delete(writer, [Deletion("t1", 1)])
+    kept = writer.db.execute("SELECT run_id::VARCHAR, request, deleted_at IS NOT NULL FROM runs").fetchall()
+    assert kept == [(run.run_id, None, True)]
+    (again,) = bindings.bind(writer, [Bind("t1", must_exist=False)])
     assert (again.epoch, again.next_seq) == (2, bindings.BLOCK + 1)

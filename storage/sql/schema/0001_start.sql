@@ -70,53 +70,21 @@ CREATE TABLE runs (
     last_ms BIGINT,
     updated_at TIMESTAMPTZ NOT NULL,
     admission BIGINT NOT NULL DEFAULT nextval('admissions'),
+    request JSON, -- a part of the conversation: it goes with its thread
     deleted_at TIMESTAMPTZ
 );
 
 CREATE INDEX runs_thread ON runs (thread_id);
 
--- Conversations, and so apart from the accounting: they go with their thread.
-CREATE TABLE run_requests (
-    run_id UUID PRIMARY KEY,
-    thread_id VARCHAR NOT NULL,
-    request JSON NOT NULL
-);
-
-CREATE INDEX run_requests_thread ON run_requests (thread_id);
-
--- Rows are read as the JSON of their record, which msgspec alone then checks and builds. Structs as JSON, because
--- json_object takes twice as long to plan.
-
-CREATE MACRO moment(instant) AS strftime(instant AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ');
-
-CREATE MACRO failure(error_type, error_message) AS
-    CASE WHEN error_type IS NOT NULL THEN {'error': error_type, 'message': error_message} END;
-
--- A view, because a macro that takes the whole row costs 2 ms more: it unpacks the row once for each field.
+-- In the order of the record's fields. Times are integers, because they are read ten times as fast.
 CREATE VIEW run_records AS
-SELECT run.run_id, run.thread_id, run.status, run.admission, to_json({
-    'run_id': run.run_id,
-    'thread_id': run.thread_id,
-    'assistant_id': run.assistant_id,
-    'assistant_version': run.assistant_version,
-    'graph_id': run.graph_id,
-    'dialect': run.dialect,
-    'request': request,
-    'metadata': run.metadata,
-    'multitask_strategy': run.multitask_strategy,
-    'user_id': run.user_id,
-    'status': run.status,
-    'attempt': run.attempt,
-    'error': failure(run.error_type, run.error_message),
-    'cancel_reason': run.cancel_reason,
-    'created_at': moment(run.queued_at),
-    'updated_at': moment(run.updated_at),
-    'started_at': moment(run.started_at),
-    'ended_at': moment(run.ended_at),
-    'checkpoint_id': run.checkpoint_id,
-    'first_seq': run.first_seq,
-    'last_seq': run.last_seq,
-    'last_ms': run.last_ms
-}) AS record
-  FROM runs AS run JOIN run_requests USING (run_id)
- WHERE run.deleted_at IS NULL;
+SELECT run_id::VARCHAR AS run_id, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
+       multitask_strategy, user_id, status, attempt, error_type AS error, cancel_reason,
+       epoch_us(queued_at) AS created_at, epoch_us(updated_at) AS updated_at, epoch_us(started_at) AS started_at,
+       epoch_us(ended_at) AS ended_at, checkpoint_id, first_seq, last_seq, last_ms, error_message,
+       admission, run_id AS id
+  FROM runs
+ WHERE deleted_at IS NULL;
+
+-- Assistants are read as the JSON of their record, which msgspec alone then checks and builds.
+CREATE MACRO moment(instant) AS strftime(instant AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ');

@@ -1,2 +1,0 @@
--- name: find
-SELECT epoch FROM bindings WHERE thread_id = $thread_id;
