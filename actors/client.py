@@ -169,18 +169,21 @@ class Client:
 
     async def _stream(self, run: Run, after: int) -> "_Stream | None":
         """A stream from where the thread is now; None when nobody has this run on tape."""
-        if run.status.is_final and not await self._is_awake(run.thread_id):
-            return None
-        place = await self._place(run.thread_id)
-        subscription = uuid.uuid4().hex
-        items = place.stream("stream", subscription, run.thread_id, run.run_id, after)
-        stream = _Stream(place, subscription, items)
-        try:
-            await stream.peek()
-        except (NotHereError, GoneError):
-            await self._forget(run.thread_id)
-            return None
-        return stream
+        for _ in range(2):  # what is remembered of the thread's place may be old: then the directory knows better
+            if run.status.is_final and not await self._is_awake(run.thread_id):
+                return None
+            place = await self._place(run.thread_id)
+            subscription = uuid.uuid4().hex
+            stream = _Stream(
+                place, subscription, place.stream("stream", subscription, run.thread_id, run.run_id, after)
+            )
+            try:
+                await stream.peek()
+            except (NotHereError, GoneError):
+                await self._forget(run.thread_id)
+            else:
+                return stream
+        return None
 
     # Places
 

@@ -3,6 +3,7 @@
 Runs have one loop and reads the other, so that a node that blocks its loop delays no look at the state.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -21,6 +22,8 @@ from storage.records import Run
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 
 class Executor:
     """Executes runs and reads states, for one thread at a time and for any number of them."""
@@ -36,7 +39,9 @@ class Executor:
         return self._running.start(partial(self._execute, run, lambda event, data: courier.send((event, data))))
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
-        return await self._read(thread_id, graph_id, states.position)
+        """Where the thread's checkpoints are. Of a graph that cannot be asked, only which of them is the newest."""
+        found = await self._read_if_possible(thread_id, graph_id, states.position)
+        return found or await self._reading.run(partial(self._newest, thread_id))
 
     async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
         if graph_id is None:
@@ -44,12 +49,15 @@ class Executor:
         return await self._read(thread_id, graph_id, partial(states.state, subgraphs=subgraphs))
 
     async def values(self, thread_id: str, graph_id: str | None) -> bytes:
-        return b"null" if graph_id is None else await self._read(thread_id, graph_id, states.values)
+        """The values as JSON; `null` also where the graph cannot be asked, so that the thread itself can be read."""
+        found = graph_id and await self._read_if_possible(thread_id, graph_id, states.values)
+        return found or b"null"
 
     async def result(self, run: Run) -> bytes | None:
         if run.checkpoint_id is None:
             return None
-        return await self._read(run.thread_id, run.graph_id, partial(states.result, checkpoint_id=run.checkpoint_id))
+        read = partial(states.result, checkpoint_id=run.checkpoint_id)
+        return await self._read_if_possible(run.thread_id, run.graph_id, read)
 
     async def check(self, run: Run) -> None:
         """Raise CheckpointNotFoundError if the run starts from one that is not there."""
@@ -64,6 +72,15 @@ class Executor:
         await self._reading.run(self._read_checkpoints.close)
         self._running.stop()
         self._reading.stop()
+
+    async def _read_if_possible(
+        self, thread_id: str, graph_id: str, read: Callable[[CompiledGraph, str], Awaitable[T]]
+    ) -> T | None:
+        try:
+            return await self._read(thread_id, graph_id, read)
+        except Exception as error:  # noqa: BLE001 - the graph, its factory and its reducers are the user's code
+            logger.warning("Graph %s cannot say what thread %s is like: %r", graph_id, thread_id, error)
+            return None
 
     async def _read(self, thread_id: str, graph_id: str, read: Callable[[CompiledGraph, str], Awaitable[T]]) -> T:
         async def there() -> T:
@@ -81,6 +98,11 @@ class Executor:
 
     async def _execute(self, run: Run, say: Say) -> Outcome:
         return await execute(self.graphs, await self._run_checkpoints.saver(run.thread_id), run, say)
+
+    async def _newest(self, thread_id: str) -> Position:
+        saver = await self._read_checkpoints.saver(thread_id)
+        newest = await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+        return Position(checkpoint_id=newest.checkpoint["id"] if newest else None)
 
     async def _check(self, run: Run) -> None:
         wanted = run.request.checkpoint or {}
