@@ -136,12 +136,15 @@ class Directory:
             async with self._turn(thread_id):
                 if thread_id in self._places:
                     return self._places[thread_id]
-                if thread_id in self._pool.waiting:
+                changed, coming = self._changed, self._pool.will_serve(thread_id)
+                if thread_id in self._pool.waiting and not coming:
                     await self.lobby.take(await self._ledger.bind(thread_id))
                     self._places[thread_id] = None
                     return None
                 if self._pool.holder(thread_id) is None:  # its slot died, or could not take it
                     self._feed(Wanted(thread_id))
+            if coming:
+                await changed.wait()
             await asyncio.sleep(0)  # a move was decided and waits for its turn: let it have it
 
     async def find(self, thread_id: str) -> tuple[bool, SlotPort | None]:

@@ -42,6 +42,15 @@ class Pool(Struct, frozen=True):
         """The slot that has the thread, or is about to give it up."""
         return next((number for number, slot in self.slots.items() if slot.thread_id == thread_id), None)
 
+    def will_serve(self, thread_id: str) -> bool:
+        """Whether the slot for a thread that waits is being released already, so that it comes in a moment."""
+        return thread_id in self.waiting[: self.count(SlotStatus.RELEASING)]
+
+    @property
+    def spare(self) -> int:
+        """Slots that are emptied although nobody waits yet, so that the next thread need not."""
+        return min(self.warm, self.most // 4)
+
     def count(self, *statuses: SlotStatus) -> int:
         return sum(slot.status in statuses for slot in self.slots.values())
 
@@ -145,7 +154,7 @@ def advance(pool: Pool, event: Event) -> tuple[Pool, list[Effect]]:  # noqa: C90
             slots = {other: slot for other, slot in pool.slots.items() if other != number}
             return _settled(replace(pool, slots=slots))
         case Rested(number, thread_id) if _has(pool, number, thread_id, SlotStatus.BOUND):
-            return _settled(_with(pool, number, Slot(SlotStatus.QUIET, thread_id)))
+            return _settled(_last(pool, number, Slot(SlotStatus.QUIET, thread_id)))
         case Expired(number, thread_id) if _has(pool, number, thread_id, SlotStatus.QUIET):
             return _with(pool, number, Slot(SlotStatus.RELEASING, thread_id)), [Release(number, thread_id)]
         case Kept(number) if number in pool.slots:
@@ -191,8 +200,9 @@ def _bind_waiting(pool: Pool) -> tuple[Pool, list[Effect]]:
 
 
 def _release_quiet(pool: Pool) -> tuple[Pool, list[Effect]]:
-    """As many as there are threads waiting for whom no slot is on its way."""
-    short = len(pool.waiting) - pool.count(SlotStatus.RELEASING)
+    """As many as there are threads waiting for whom no slot is on its way, and a few for those to come."""
+    ready = pool.count(SlotStatus.RELEASING, SlotStatus.FREE, SlotStatus.STARTING)
+    short = max(len(pool.waiting) - pool.count(SlotStatus.RELEASING), len(pool.waiting) + pool.spare - ready)
     quiet = [(number, slot.thread_id) for number, slot in pool.slots.items() if slot.status is SlotStatus.QUIET]
     effects: list[Effect] = []
     for number, thread_id in quiet[: max(0, short)]:
@@ -222,6 +232,12 @@ def _shrunk(pool: Pool) -> tuple[Pool, list[Effect]]:
 
 def _with(pool: Pool, number: int, slot: Slot) -> Pool:
     return replace(pool, slots={**pool.slots, number: slot})
+
+
+def _last(pool: Pool, number: int, slot: Slot) -> Pool:
+    """The slot behind all others, so that of several quiet ones the longest quiet comes first."""
+    others = {other: slot for other, slot in pool.slots.items() if other != number}
+    return replace(pool, slots={**others, number: slot})
 
 
 def _has(pool: Pool, number: int, thread_id: str, status: SlotStatus) -> bool:

@@ -51,6 +51,11 @@ TABLE = {
     "ready: who waited longest is served": (pool(STARTING, waiting=("x", "y")), Ready(1), [Bind(1, "x")]),
     "rested: nobody waits": (pool(BOUND), Rested(1, "a"), []),
     "rested: somebody waits": (pool(BOUND, waiting=("x",)), Rested(1, "a"), [Release(1, "a")]),
+    "rested: a spare slot is made from the longest quiet": (
+        pool(BOUND, Slot(SlotStatus.QUIET, "b"), Slot(SlotStatus.BOUND, "c"), Slot(SlotStatus.BOUND, "d"), warm=1),
+        Rested(1, "a"),
+        [Release(2, "b")],
+    ),
     "rested: the late echo of another thread": (pool(BOUND, waiting=("x",)), Rested(1, "z"), []),
     "expired: a quiet one is released": (pool(QUIET), Expired(1, "a"), [Release(1, "a")]),
     "expired: it is busy again": (pool(BOUND), Expired(1, "a"), []),
@@ -70,6 +75,11 @@ def test_the_table(before, event, effects):
 def test_a_thread_that_stays_does_not_wait_for_another_slot():
     after, effects = advance(pool(RELEASING, waiting=("a", "x")), Kept(1))
     assert (after.waiting, after.slots[1], effects) == (("x",), BOUND, [])
+
+
+def test_who_waits_for_a_slot_that_is_being_released_is_served_soon():
+    some = pool(RELEASING, Slot(SlotStatus.BOUND, "b"), waiting=("x", "y"))
+    assert [some.will_serve(thread) for thread in "xyz"] == [True, False, False]
 
 
 class Threads(RuleBasedStateMachine):
