@@ -28,7 +28,7 @@ from storage.writer import Writer
 _SQL = queries.load("runs")
 _REQUEST = Decoder(RunRequest)
 _COLUMNS = (*Run.__struct_fields__, "error_message")
-"""Of the view `run_records`, as far as they make a record."""
+"""In the order in which statements give them."""
 
 
 class Start(Struct, frozen=True):
@@ -77,18 +77,28 @@ def get(db: DuckDBPyConnection, thread_id: str, run_id: str) -> Run:
 
 def of_thread(db: DuckDBPyConnection, thread_id: str, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
     """Newest first."""
-    given = {"thread_id": thread_id, "limit": limit, "offset": offset, "status": status}
-    return [_read(row) for row in db.execute(_SQL["of_thread"], given).fetchall()]
+    return _page(db, thread_id, [status] if status else None, limit, offset)
 
 
 def unfinished(db: DuckDBPyConnection, thread_id: str) -> list[Run]:
     """In the order of their admission."""
-    return [_read(row) for row in db.execute(_SQL["unfinished"], {"thread_id": thread_id}).fetchall()]
+    return _page(db, thread_id, [status for status in RunStatus if not status.is_final])[::-1]
 
 
 def unfinished_threads(db: DuckDBPyConnection) -> list[str]:
     """Threads that have something to do, those that wait longest first."""
     return [thread_id for (thread_id,) in db.execute(_SQL["unfinished_threads"]).fetchall()]
+
+
+def _page(
+    db: DuckDBPyConnection,
+    thread_id: str,
+    statuses: list[RunStatus] | None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[Run]:
+    given = {"thread_id": thread_id, "statuses": statuses, "limit": limit, "offset": offset}
+    return [_read(row) for row in db.execute(_SQL["of_thread"], given).fetchall()]
 
 
 def _admitted(writer: Writer, asked: Admission) -> Admission | None:

@@ -64,28 +64,28 @@ UPDATE runs
  WHERE runs.run_id = given.run_id;
 
 -- name: get
-SELECT * EXCLUDE (id, admission) FROM run_records WHERE id = try_cast($run_id AS UUID) AND thread_id = $thread_id;
+-- In the order of the record's fields. Times are integers, because they are read ten times as fast. A view would spare
+-- the second list, and take a quarter of a millisecond.
+SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
+       multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
+       epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
+       checkpoint_id, first_seq, last_seq, last_ms, error_message
+  FROM runs
+ WHERE run_id = try_cast($run_id AS UUID) AND thread_id = $thread_id AND deleted_at IS NULL;
 
 -- name: of_thread
 -- By pages, newest first. The index is used only by a condition that stands alone: hence the step between.
 WITH mine AS MATERIALIZED (
-    SELECT * FROM run_records WHERE thread_id = $thread_id
+    SELECT * FROM runs WHERE thread_id = $thread_id
 )
-SELECT * EXCLUDE (id, admission)
+SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
+       multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
+       epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
+       checkpoint_id, first_seq, last_seq, last_ms, error_message
   FROM mine
- WHERE $status IS NULL OR status = $status
+ WHERE deleted_at IS NULL AND ($statuses IS NULL OR list_contains($statuses, status))
  ORDER BY admission DESC
  LIMIT $limit OFFSET $offset;
-
--- name: unfinished
--- What a thread still has to do, in the order in which it was accepted.
-WITH mine AS MATERIALIZED (
-    SELECT * FROM run_records WHERE thread_id = $thread_id
-)
-SELECT * EXCLUDE (id, admission)
-  FROM mine
- WHERE status IN ('pending', 'running')
- ORDER BY admission;
 
 -- name: unfinished_threads
 -- Threads that somebody has to wake, those that wait longest first.

@@ -12,7 +12,7 @@ FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
 STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
 FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each")]
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags"}
-PAGING = {"limit", "offset", "count"}
+PAGING = {"limit", "offset", "statuses"}
 MIGRATIONS = {"version", "name"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread) for field in fields(noun)}
 GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS
@@ -20,20 +20,21 @@ GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS
 
 @pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))
 def test_a_statement_fits_the_schema_and_asks_only_for_what_its_records_can_give(db, file, name):
-    (statement,) = db.extract_statements(queries.load(file)[name])
+    statement = queries.load(file)[name]
     assert statement.named_parameters <= GIVEN
     if file != "database":
-        db.execute(f"EXPLAIN {queries.load(file)[name]}", dict.fromkeys(statement.named_parameters))
+        db.execute(f"EXPLAIN {statement.query}", dict.fromkeys(statement.named_parameters))
 
 
 @pytest.mark.parametrize(("file", "name"), FOR_SEVERAL, ids=map(".".join, FOR_SEVERAL))
-def test_a_statement_for_several_rows_asks_for_what_the_one_for_a_single_row_asks(db, file, name):
-    one, several = (db.extract_statements(queries.load(file)[form])[0] for form in (name.removesuffix("_each"), name))
+def test_a_statement_for_several_rows_asks_for_what_the_one_for_a_single_row_asks(file, name):
+    one, several = (queries.load(file)[form] for form in (name.removesuffix("_each"), name))
     assert several.named_parameters == one.named_parameters
 
 
 def test_rows_are_found_whether_there_is_none_or_one_or_several(db):
-    forms = {"twice": "SELECT 2 * $n::INTEGER", "twice_each": "SELECT 2 * unnest($n::INTEGER[])"}
+    sql = "SELECT 2 * $n::INTEGER; SELECT 2 * unnest($n::INTEGER[])"
+    forms = dict(zip(["twice", "twice_each"], db.extract_statements(sql), strict=True))
     for numbers in ([], [1], [1, 2, 3]):
         rows = queries.run(db, forms, "twice", [{"n": number} for number in numbers])
         assert rows == [(2 * number,) for number in numbers]

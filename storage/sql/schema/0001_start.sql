@@ -76,15 +76,5 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_thread ON runs (thread_id);
 
--- In the order of the record's fields. Times are integers, because they are read ten times as fast.
-CREATE VIEW run_records AS
-SELECT run_id::VARCHAR AS run_id, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
-       multitask_strategy, user_id, status, attempt, error_type AS error, cancel_reason,
-       epoch_us(queued_at) AS created_at, epoch_us(updated_at) AS updated_at, epoch_us(started_at) AS started_at,
-       epoch_us(ended_at) AS ended_at, checkpoint_id, first_seq, last_seq, last_ms, error_message,
-       admission, run_id AS id
-  FROM runs
- WHERE deleted_at IS NULL;
-
 -- Assistants are read as the JSON of their record, which msgspec alone then checks and builds.
 CREATE MACRO moment(instant) AS strftime(instant AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ');
