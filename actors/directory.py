@@ -34,7 +34,7 @@ from actors.pool import (
     Wanted,
     advance,
 )
-from actors.thread import LedgerPort, Work
+from actors.ports import LedgerPort, Work
 from storage.errors import UnavailableError
 from storage.records import Binding, Run
 

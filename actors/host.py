@@ -13,9 +13,10 @@ from contextlib import aclosing
 import msgspec
 
 from actors.errors import NotHereError
+from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import Submission
 from actors.tape import Reader
-from actors.thread import ExecutorPort, LedgerPort, Surroundings, ThreadActor
+from actors.thread import Surroundings, ThreadActor
 from storage.records import Binding, Run
 
 UNUSED_AFTER = 1.0

@@ -10,8 +10,8 @@ from actors.executor import Executor
 from actors.graphs import load
 from actors.host import Host
 from actors.outcomes import Position
+from actors.ports import LedgerPort
 from actors.project import SlotSettings
-from actors.thread import LedgerPort
 from storage.records import Run
 
 EXIT_LOST = 70

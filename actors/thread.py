@@ -7,92 +7,30 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from actors.errors import NotHereError, ThreadBusyError
 from actors.lane import Cancelled, Drop, Effect, Event, Lane, Settled, Start, Stop, Submitted, advance, recovered
+from actors.liverun import MOST_ATTEMPTS, LiveRun, begun, end_data, outlive, standing_after
 from actors.merging import merged, stored_thread
-from actors.outcomes import Outcome, Position, Say
+from actors.outcomes import Position, Say
+from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import Batch, Submission
 from actors.tape import Reader, Tape
-from actors.userloop import StoppedError
 from storage.errors import ServiceError, ThreadNotFoundError, UnsupportedError
-from storage.records import (
-    END,
-    METADATA,
-    Admission,
-    Binding,
-    Failure,
-    Part,
-    Run,
-    RunStatus,
-    Settlement,
-    Standing,
-    Thread,
-    ThreadStatus,
-)
+from storage.records import END, METADATA, Admission, Binding, Failure, Run, RunStatus, Settlement, Thread
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 3
-"""How often a run is started before it ends as an error (`spec/platform.md` §6.4)."""
-
 NUMBERS_AHEAD = 5_000
 """When fewer numbers than this are reserved for the tape, more are asked for."""
 
 NUMBERS_MORE = 10_000
-
-
-class Work(Protocol):
-    """An execution under way; `actors.userloop.UserTask` is one."""
-
-    def cancel(self) -> None: ...
-
-    async def ended(self) -> Outcome:
-        """Raises StoppedError when it was cancelled."""
-        ...
-
-    @property
-    def has_ended(self) -> bool: ...
-
-
-class ExecutorPort(Protocol):
-    def start(self, run: Run, say: Say) -> Work:
-        """Execute the run; what it says comes on the loop that called this, in order and before its end."""
-        ...
-
-    async def position(self, thread_id: str, graph_id: str) -> Position: ...
-
-    async def check(self, run: Run) -> None:
-        """Raise if the run asks for a checkpoint that does not exist."""
-        ...
-
-    async def forget(self, thread_id: str) -> None:
-        """Remove the thread's checkpoints."""
-        ...
-
-
-class LedgerPort(Protocol):
-    """Each method returns once its write is committed, and may be repeated; StaleError when we were replaced."""
-
-    async def admit(self, admission: Admission) -> None: ...
-
-    async def begin(self, run: Run, epoch: int) -> None: ...
-
-    async def settle(self, settlement: Settlement) -> None: ...
-
-    async def reserve(self, thread_id: str, epoch: int, count: int) -> int: ...
-
-    async def delete_thread(self, thread_id: str, epoch: int) -> None: ...
-
-    async def find_thread(self, thread_id: str) -> Thread | None: ...
 
 
 class Surroundings(Struct, frozen=True):
@@ -124,9 +62,7 @@ class ThreadActor:
         self._reserving = False
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._live = {
-            run.run_id: _LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished
-        }
+        self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
         for run_id in self._live:
             self.tape.open_run(run_id)
         self._lane, effects = recovered(self._live, held=around.held)
@@ -199,7 +135,7 @@ class ThreadActor:
             new_thread = None if self._thread else submission.new_thread
             await self._ledger.admit(Admission(run=run, epoch=self.epoch, new_thread=new_thread))
             self._thread = stored_thread(thread, run)
-            self._live[run.run_id] = _LiveRun(run)
+            self._live[run.run_id] = LiveRun(run)
             self.tape.open_run(run.run_id)
             self._enter(*advance(self._lane, event))
             return run
@@ -223,7 +159,7 @@ class ThreadActor:
             )
         if run.request.checkpoint:
             await self._executor.check(run)
-        return _begun(run) if effects else run
+        return begun(run) if effects else run
 
     # Carrying out what the lane decides
 
@@ -248,7 +184,7 @@ class ThreadActor:
                 case Drop():
                     self._hold(self._settle_safely(live, RunStatus.INTERRUPTED), f"drop {live.run.run_id}")
 
-    async def _see_through(self, live: "_LiveRun") -> None:
+    async def _see_through(self, live: LiveRun) -> None:
         """Outlive the work, so that stopping it can never leave the thread stuck."""
         if live.is_worn_out:
             message = f"Run {live.run.run_id} exceeded max attempts ({MOST_ATTEMPTS})"
@@ -258,13 +194,13 @@ class ThreadActor:
         else:
             await self._execute(live)
 
-    async def _execute(self, live: "_LiveRun") -> None:
+    async def _execute(self, live: LiveRun) -> None:
         if not live.is_begun:
-            live.run = _begun(live.run)
+            live.run = begun(live.run)
             self._hold(self._record_start(live.run), f"begin {live.run.run_id}")
         self._say_metadata(live)
         work = self._executor.start(live.run, self._sayer(live))
-        status, outcome = await _outlive(work, live.stop, self._around.grace)
+        status, outcome = await outlive(work, live.stop, self._around.grace)
         if outcome is None:
             await self._settle_safely(live, status)
         else:
@@ -273,7 +209,7 @@ class ThreadActor:
             self._around.on_lost()  # what cannot be cancelled ends with its process
 
     async def _settle_safely(
-        self, live: "_LiveRun", status: RunStatus, position: Position | None = None, failure: Failure | None = None
+        self, live: LiveRun, status: RunStatus, position: Position | None = None, failure: Failure | None = None
     ) -> None:
         try:
             await self._settle(live, status, position or await self._look(live), failure)
@@ -284,20 +220,20 @@ class ThreadActor:
             self._around.on_lost()
 
     async def _settle(
-        self, live: "_LiveRun", status: RunStatus, position: Position | None, failure: Failure | None
+        self, live: LiveRun, status: RunStatus, position: Position | None, failure: Failure | None
     ) -> None:
         run_id = live.run.run_id
         live.is_over = True
-        end = self.tape.number(run_id, END, _end_data(run_id, status, failure))
+        end = self.tape.number(run_id, END, end_data(run_id, status, failure))
         run = live.final(status, failure, position, end)
-        standing = _standing(run, position) if position else None
+        standing = standing_after(run, position) if position else None
         await self._ledger.settle(Settlement(run=run, epoch=self.epoch, standing=standing))
         self.tape.publish(end)  # the status is readable before the stream ends
         del self._live[run_id]
         live.settled.set_result(run)
         self._enter(*advance(self._lane, Settled(run_id)))
 
-    async def _look(self, live: "_LiveRun") -> Position | None:
+    async def _look(self, live: LiveRun) -> Position | None:
         """Where the checkpoints are after a run that cannot say it; None after one that never started."""
         if live.run.attempt == 0:
             return None
@@ -308,13 +244,13 @@ class ThreadActor:
 
     # Saying
 
-    def _say_metadata(self, live: "_LiveRun") -> None:
+    def _say_metadata(self, live: LiveRun) -> None:
         run = live.run
         data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
         part = self.tape.append(run.run_id, METADATA, msgspec.json.encode(data))
         live.first_seq = live.first_seq or part.seq
 
-    def _sayer(self, live: "_LiveRun") -> Say:
+    def _sayer(self, live: LiveRun) -> Say:
         def say(event: str, data: bytes) -> None:
             if live.is_over:  # what would not be cancelled talks on, and nobody listens
                 return
@@ -333,7 +269,7 @@ class ThreadActor:
 
     # Coming and going
 
-    def _in_hand(self, run_id: str) -> "_LiveRun":
+    def _in_hand(self, run_id: str) -> LiveRun:
         self._check_here()
         if (live := self._live.get(run_id)) is None:
             raise NotHereError
@@ -360,91 +296,3 @@ class ThreadActor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServiceError):
             logger.error("%s failed on thread %s", task.get_name(), self.thread_id, exc_info=error)
-
-
-class _LiveRun:
-    """A run in hand: what it is, and what is alive about it."""
-
-    def __init__(self, run: Run, *, recovered: bool = False) -> None:
-        self.run = run
-        self.stop = asyncio.Event()
-        self.settled: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self.settled.add_done_callback(lambda settled: settled.exception())  # that nobody waits is no fault
-        self.cancel_reason: str | None = None
-        self.first_seq = run.first_seq
-        self.is_over = False
-        self._recovered = recovered
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether this attempt is already recorded: it is when the run was admitted to an idle thread."""
-        return self.run.status is RunStatus.RUNNING and not self._recovered
-
-    @property
-    def is_worn_out(self) -> bool:
-        return self._recovered and self.run.attempt >= MOST_ATTEMPTS
-
-    def final(self, status: RunStatus, failure: Failure | None, position: Position | None, end: Part) -> Run:
-        return replace(
-            self.run,
-            status=status,
-            error=failure,
-            cancel_reason=self.cancel_reason if status is RunStatus.INTERRUPTED else None,
-            updated_at=(now := datetime.now(UTC)),
-            ended_at=now,
-            checkpoint_id=position.checkpoint_id if position else None,
-            first_seq=self.first_seq or end.seq,
-            last_seq=end.seq,
-            last_ms=end.ms,
-        )
-
-
-async def _outlive(work: Work, stop: asyncio.Event, grace: float) -> tuple[RunStatus, Outcome | None]:
-    """How the work ended, once it has, or once it has been asked to stop for `grace` seconds in vain."""
-    ended, stopping = asyncio.ensure_future(work.ended()), asyncio.ensure_future(stop.wait())
-    await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if not ended.done():
-        work.cancel()
-        await asyncio.wait([ended], timeout=grace)
-    stopping.cancel()
-    if not ended.done():
-        ended.cancel()
-        return RunStatus.INTERRUPTED, None
-    return _reading(ended, stopped=stop.is_set())
-
-
-def _reading(ended: "asyncio.Future[Outcome]", *, stopped: bool) -> tuple[RunStatus, Outcome | None]:
-    """A cancel that came before the end makes the run interrupted, whatever the graph made of it."""
-    match ended.exception():
-        case None:
-            outcome = ended.result()
-        case StoppedError() if stopped:
-            return RunStatus.INTERRUPTED, None
-        case error:
-            outcome = Outcome(None, Failure(type(error).__name__, str(error)))
-    if stopped:
-        return RunStatus.INTERRUPTED, replace(outcome, failure=None)
-    return RunStatus.ERROR if outcome.failure else RunStatus.SUCCESS, outcome
-
-
-def _begun(run: Run) -> Run:
-    now = datetime.now(UTC)
-    started_at = run.started_at or now
-    return replace(run, status=RunStatus.RUNNING, attempt=run.attempt + 1, started_at=started_at, updated_at=now)
-
-
-def _standing(run: Run, position: Position) -> Standing:
-    """What the thread is after a run that executed (`spec/platform.md` §3, §6.3)."""
-    match run.status:
-        case RunStatus.ERROR | RunStatus.TIMEOUT:
-            return Standing(status=ThreadStatus.ERROR, error=run.error, interrupts=position.interrupts)
-        case RunStatus.INTERRUPTED:
-            error = Failure("UserInterrupt", run.cancel_reason or "")
-        case _:
-            error = None
-    status = ThreadStatus.INTERRUPTED if position.has_next else ThreadStatus.IDLE
-    return Standing(status=status, error=error, interrupts=position.interrupts)
-
-
-def _end_data(run_id: str, status: RunStatus, failure: Failure | None) -> bytes:
-    return msgspec.json.encode({"run_id": run_id, "status": status, "error": failure})

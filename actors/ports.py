@@ -1,0 +1,51 @@
+"""What a thread needs of others, so that it need not know them."""
+
+from typing import Protocol
+
+from actors.outcomes import Outcome, Position, Say
+from storage.records import Admission, Run, Settlement, Thread
+
+
+class Work(Protocol):
+    """An execution under way; `actors.userloop.UserTask` is one."""
+
+    def cancel(self) -> None: ...
+
+    async def ended(self) -> Outcome:
+        """Raises StoppedError when it was cancelled."""
+        ...
+
+    @property
+    def has_ended(self) -> bool: ...
+
+
+class ExecutorPort(Protocol):
+    def start(self, run: Run, say: Say) -> Work:
+        """Execute the run; what it says comes on the loop that called this, in order and before its end."""
+        ...
+
+    async def position(self, thread_id: str, graph_id: str) -> Position: ...
+
+    async def check(self, run: Run) -> None:
+        """Raise if the run asks for a checkpoint that does not exist."""
+        ...
+
+    async def forget(self, thread_id: str) -> None:
+        """Remove the thread's checkpoints."""
+        ...
+
+
+class LedgerPort(Protocol):
+    """Each method returns once its write is committed, and may be repeated; StaleError when we were replaced."""
+
+    async def admit(self, admission: Admission) -> None: ...
+
+    async def begin(self, run: Run, epoch: int) -> None: ...
+
+    async def settle(self, settlement: Settlement) -> None: ...
+
+    async def reserve(self, thread_id: str, epoch: int, count: int) -> int: ...
+
+    async def delete_thread(self, thread_id: str, epoch: int) -> None: ...
+
+    async def find_thread(self, thread_id: str) -> Thread | None: ...
