@@ -235,7 +235,7 @@ async def test_an_error_can_be_read_again_by_whoever_joins(http, prefix, thread_
     run_id = (await last_run(http, prefix, thread_id))["run_id"]
     answer = await http.get(f"/threads/{thread_id}/runs/{run_id}/stream")
     assert answer.content.count(b"event: error") == 1
-    assert [event.id for event in events if event.name == "error"][0].encode() in answer.content
+    assert next(event.id for event in events if event.name == "error").encode() in answer.content
     joined = (await http.get(f"/threads/{thread_id}/runs/{run_id}/join")).json()
     assert joined == {"__error__": {"error": "ValueError", "message": "failed in sync"}}
 
