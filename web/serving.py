@@ -6,13 +6,14 @@ import os
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO
 from uuid import uuid4
 
+import psutil
 import uvicorn
 import uvloop
 from rich.console import Console
@@ -37,7 +38,7 @@ BROKEN_OFF_WITHIN = 3
 UNUSABLE = 2
 """Exit status when there is nothing to serve, or nowhere to do it."""
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class UnusableError(Exception):
@@ -60,7 +61,7 @@ def serve(  # noqa: PLR0913 - one argument an option of the command
             )
             return _serve(wanted, settings, listener, f"http://{_shown(host)}:{port}")
     except (UnusableError, ServiceError, ValueError) as error:
-        console.print(f"[bold red]treadle:[/] {escape(str(error))}", soft_wrap=True)
+        console.print(f"[bold red]treadle:[/] {escape(str(error))}")
         return UNUSABLE
     except KeyboardInterrupt:
         console.print("Stopped.")
@@ -124,9 +125,7 @@ def _announce(wanted: ClusterSettings, url: str) -> None:
     console.print(f"  data    {wanted.data}")
     console.print(f"  slots   {wanted.warm} warm, at most {wanted.most}")
     path = f"{url}/threads/{uuid4()}/runs/stream"
-    console.print(
-        "  try     " + escape(f"curl -N {path} -H 'content-type: application/json' -d '{body}'"), soft_wrap=True
-    )
+    console.print("  try     " + escape(f"curl -N {path} -H 'content-type: application/json' -d '{body}'"))
     console.print("  stop    Ctrl-C")
 
 
@@ -136,6 +135,7 @@ class _Server(Server):
     def __init__(self, config: uvicorn.Config, stopping: Stopping, announce: Callable[[], None]) -> None:
         super().__init__(config, stopping)
         self._announce = announce
+        self._family: list[psutil.Process] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -150,10 +150,18 @@ class _Server(Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         del frame
+        family = psutil.Process().children(recursive=True)
         if self.should_exit:
-            os._exit(128 + sig)  # Ray's processes see their parent go, and follow
-        self.should_exit = True
+            _kill([*self._family, *family])  # some of Ray's would notice only after many seconds that they are alone
+            os._exit(128 + sig)
+        self.should_exit, self._family = True, family
         console.print("Stopping; once more to stop at once.")
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _interrupt(*_: object) -> None:

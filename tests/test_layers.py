@@ -1,0 +1,121 @@
+"""Imports point one way, web → actors → storage, and each library has few doors."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(
+    file.relative_to(ROOT) for folder in ("storage", "actors", "web") for file in (ROOT / folder).rglob("*.py")
+)
+
+LANGGRAPH = {"langgraph", "langgraph_sdk", "langchain_core"}
+HOME_OF_GRAPHS = {"encoding", "execution", "executor", "factories", "graphs", "states", "streams"}
+PURE = {"storage/records.py", "actors/lane.py", "actors/pool.py"}
+IMPURE = {"asyncio", "logging", "random", "threading", "time", "uuid"}
+
+
+def forbidden(file: Path) -> set[str]:
+    """What this file must not import: modules, and all below them."""
+    folder, name = file.parts[0], str(file)
+    match folder:
+        case "storage":
+            never = {"actors", "web", "ray", "litestar", "uvicorn"} | LANGGRAPH
+            never -= {"langgraph"} if name == "storage/checkpoints.py" else set()
+        case "actors":
+            never = {"web", "litestar", "uvicorn", "ray"} | LANGGRAPH
+            never -= {"ray"} if name == "actors/cluster.py" else set()
+            never -= LANGGRAPH if file.stem in HOME_OF_GRAPHS or "demo" in file.parts else set()
+        case _:
+            never = {"ray", "duckdb", "aiosqlite"} | LANGGRAPH
+    return never | (IMPURE if name in PURE else set())
+
+
+def allowed_of_ours(file: Path) -> set[str] | None:
+    """What of the layers below the web may import; None for the other folders, which may import all of them."""
+    if file.parts[0] != "web":
+        return None
+    doors = {"actors.errors", "actors.runtime", "storage.errors", "storage.records"}
+    return doors | ({"actors.cluster", "actors.project"} if str(file) == "web/serving.py" else set())
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every module that is imported, wherever it stands, and its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from ((alias.name, node.lineno) for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                yield module, node.lineno
+                if module in {"actors", "storage", "web"}:  # `from storage import records` imports a module
+                    yield from ((f"{module}.{alias.name}", node.lineno) for alias in node.names)
+            case ast.Call(func=ast.Name(id="import_module"), args=[ast.Constant(value=str(module))]):
+                yield module, node.lineno
+
+
+def within(module: str, packages: set[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def faults(file: Path, source: str) -> list[str]:
+    """The imports of a file that cross a border."""
+    never, doors = forbidden(file), allowed_of_ours(file)
+    found: list[str] = []
+    for module, line in imported(ast.parse(source)):
+        past_the_door = doors is not None and within(module, {"actors", "storage"} - {module}) and module not in doors
+        if within(module, never) or past_the_door:
+            found.append(f"{file}:{line} imports {module}")
+    return found
+
+
+def dialects_crossed(file: Path, source: str) -> list[str]:
+    """Imports of one dialect from the other."""
+    others = {"gateway": {"web.platform"}, "platform": {"web.gateway"}}.get(file.parts[1], set())
+    return [f"{file}:{line} imports {module}" for module, line in imported(ast.parse(source)) if within(module, others)]
+
+
+def imports_inside_functions(file: Path, source: str) -> list[str]:
+    return [
+        f"{file}:{node.lineno}"
+        for function in ast.walk(ast.parse(source))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_file_imports_only_what_its_layer_may(file):
+    source = (ROOT / file).read_text()
+    assert faults(file, source) == []
+    assert dialects_crossed(file, source) == []
+    assert imports_inside_functions(file, source) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("storage/runs.py", "from actors.lane import Lane"),
+        ("storage/threads.py", "import langgraph.graph"),
+        ("actors/thread.py", "import ray"),
+        ("actors/thread.py", "def f():\n    from ray import get"),
+        ("actors/lane.py", "import time"),
+        ("actors/client.py", "from langchain_core.messages import BaseMessage"),
+        ("web/app.py", "from storage import database"),
+        ("web/app.py", "import_module('actors.cluster')"),
+        ("web/cli.py", "import duckdb"),
+    ],
+    ids=str,
+)
+def test_a_crossing_is_noticed(file, line):
+    assert faults(Path(file), line)
+
+
+def test_a_dialect_that_borrows_from_the_other_is_noticed():
+    assert dialects_crossed(Path("web/gateway/runs.py"), "from web.platform.wire import PlatformWire")
+
+
+def test_an_import_inside_a_function_is_noticed():
+    assert imports_inside_functions(Path("web/app.py"), "async def f():\n    import json")
