@@ -41,8 +41,7 @@ class Start(Struct, frozen=True):
 def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | None]:
     """Let runs in, and their threads if those are new. Asked twice, a run is let in once."""
     writer.look_up_threads(one.run.thread_id for one in asked)
-    if writer.doubts:
-        writer.look_up_runs(one.run.run_id for one in asked)
+    writer.look_up_runs(one.run.run_id for one in asked if writer.doubts or _lacks_thread(writer, one))
     outcomes = each(partial(_admitted, writer), asked)
     admitted = [one for one in accepted(outcomes) if one]
     threads.occupy(writer.db, admitted)
@@ -103,16 +102,20 @@ def _page(
 
 def _admitted(writer: Writer, asked: Admission) -> Admission | None:
     """What is to be admitted, with the thread if it has to be stored; None if it was let in before."""
-    run, thread = asked.run, asked.new_thread
+    run = asked.run
     fence(writer, run.thread_id, asked.epoch)
     if writer.is_admitted(run.run_id):
         return None
-    known = writer.thread(run.thread_id)
-    if thread is None and not known.is_stored:
+    if _lacks_thread(writer, asked):
         raise ThreadNotFoundError(run.thread_id)
+    known = writer.thread(run.thread_id)
     writer.note_run(run.run_id, run.thread_id)
     writer.note_thread(run.thread_id, is_stored=True, unfinished=known.unfinished + 1)
     return replace(asked, new_thread=None) if known.is_stored else asked
+
+
+def _lacks_thread(writer: Writer, asked: Admission) -> bool:
+    return asked.new_thread is None and not writer.thread(asked.run.thread_id).is_stored
 
 
 def _begun(writer: Writer, asked: Start) -> Run | None:

@@ -7,7 +7,7 @@ any time, and is whenever a transaction fails.
 from collections import OrderedDict
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
@@ -38,10 +38,11 @@ class Known(Struct, frozen=True):
 class Writer:
     """Hand it to the functions that write: they change the database and what is remembered of it together."""
 
-    def __init__(self, db: DuckDBPyConnection) -> None:
+    def __init__(self, db: DuckDBPyConnection, *, most_remembered: int = MOST_REMEMBERED) -> None:
         self.db = db
+        self._most_remembered = most_remembered
         self.doubts = False
-        """Whether a run that is not remembered is looked for before it is admitted. Otherwise its key refuses it."""
+        """Whether to look for a run before admitting it, also if it is not remembered. Else only its key refuses it."""
         self._threads: OrderedDict[str, Known] = OrderedDict()
         self._runs: OrderedDict[str, str | None] = OrderedDict()
 
@@ -59,25 +60,25 @@ class Writer:
 
     def look_up_threads(self, thread_ids: Iterable[str]) -> None:
         """Remember these threads, whether there are such or not."""
-        missing = [{"thread_id": thread_id} for thread_id in thread_ids if thread_id not in self._threads]
+        missing = [{"thread_id": thread_id} for thread_id in _touched(self._threads, thread_ids)]
         for thread_id, epoch, next_seq, unfinished in queries.run(self.db, _SQL, "thread", missing):
             known = Known(epoch or 0, next_seq or 1, unfinished is not None, unfinished or 0)
-            _remember(self._threads, thread_id, known)
+            self._remember(self._threads, thread_id, known)
 
     def thread(self, thread_id: str) -> Known:
         """One that has been looked up."""
         return self._threads[thread_id]
 
     def note_thread(self, thread_id: str, **changes: int) -> None:
-        _remember(self._threads, thread_id, replace(self._threads[thread_id], **changes))
+        self._remember(self._threads, thread_id, replace(self._threads[thread_id], **changes))
 
     # Runs
 
     def look_up_runs(self, run_ids: Iterable[str]) -> None:
         """Remember those of these runs that were ever admitted."""
-        missing = [{"run_id": run_id} for run_id in run_ids if run_id not in self._runs]
+        missing = [{"run_id": run_id} for run_id in _touched(self._runs, run_ids)]
         for run_id, thread_id in queries.run(self.db, _SQL, "run", missing):
-            _remember(self._runs, run_id, thread_id)
+            self._remember(self._runs, run_id, thread_id)
 
     def is_admitted(self, run_id: str) -> bool:
         """Of one that has been looked up: whether it ever was."""
@@ -89,7 +90,7 @@ class Writer:
 
     def note_run(self, run_id: str, thread_id: str | None) -> None:
         """Remember that it is an unfinished run of this thread; or with None, that it has ended or is gone."""
-        _remember(self._runs, run_id, thread_id)
+        self._remember(self._runs, run_id, thread_id)
 
     def note_deletion(self, thread_id: str) -> None:
         self.note_thread(thread_id, is_stored=False, unfinished=0)
@@ -97,9 +98,19 @@ class Writer:
             if of_thread == thread_id:
                 self._runs[run_id] = None
 
+    def _remember(self, memory: OrderedDict[str, V], key: str, value: V) -> None:
+        memory[key] = value
+        memory.move_to_end(key)
+        if len(memory) > self._most_remembered:
+            memory.popitem(last=False)
 
-def _remember(memory: OrderedDict[str, V], key: str, value: V) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    if len(memory) > MOST_REMEMBERED:
-        memory.popitem(last=False)
+
+def _touched(memory: OrderedDict[str, Any], keys: Iterable[str]) -> list[str]:
+    """Those that are missing. The others are now the last to be forgotten."""
+    missing: list[str] = []
+    for key in keys:
+        if key in memory:
+            memory.move_to_end(key)
+        else:
+            missing.append(key)
+    return missing

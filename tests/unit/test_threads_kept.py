@@ -293,3 +293,15 @@ def test_a_deleted_thread_leaves_rows_for_accounting_and_nothing_that_was_said(w
     assert kept == [(run.run_id, None, True)]
     (again,) = bindings.bind(writer, [Bind("t1", must_exist=False)])
     assert (again.epoch, again.next_seq) == (2, bindings.BLOCK + 1)
+
+
+def test_what_is_forgotten_is_looked_up_again_and_what_is_needed_now_is_not_forgotten(db):
+    writer = Writer(db, most_remembered=2)
+    names, given = ["t1", "t2", "t3"], [a_run("t1"), a_run("t2"), a_run("t3")]
+    for name, run in zip(names, given, strict=True):
+        assert bindings.bind(writer, [Bind(name, must_exist=False)])[0].epoch == 1
+        assert runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread(name))]) == [None]
+    for pair in (given[1:], given[:2]):
+        ends = [Settlement(run=replace(run, status=RunStatus.SUCCESS), epoch=1) for run in pair]
+        assert runs.settle(writer, ends) == [None, None]
+    assert [runs.get(db, run.thread_id, run.run_id).status for run in given] == [RunStatus.SUCCESS] * 3
