@@ -18,6 +18,7 @@ from actors.graphs import CompiledGraph, Graphs
 from actors.outcomes import Outcome, Position, Say
 from actors.userloop import Courier, UserLoop, UserTask
 from storage.checkpoints import Checkpoints
+from storage.errors import SenselessError, ServiceError
 from storage.records import Run
 
 T = TypeVar("T")
@@ -46,7 +47,12 @@ class Executor:
     async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
         if graph_id is None:
             return encode(states.EMPTY)
-        return await self._read(thread_id, graph_id, partial(states.state, subgraphs=subgraphs))
+        try:
+            return await self._read(thread_id, graph_id, partial(states.state, subgraphs=subgraphs))
+        except ServiceError:
+            raise
+        except Exception as error:  # the graph and its reducers are user code, and refused an input
+            raise SenselessError(f"The state cannot be read: {type(error).__name__}: {error}") from error
 
     async def values(self, thread_id: str, graph_id: str | None) -> bytes:
         """The values as JSON; `null` also where the graph cannot be asked, so that the thread itself can be read."""

@@ -54,7 +54,7 @@ def test_what_a_stop_interrupts_goes_on_at_the_next_start(tmp_path):
         paused = {"assistant_id": "asking", "input": {"messages": ["hi"]}}
         http.post("/api/threads/paused/runs/wait", json=paused)
         before = [snapshot(http, thread_id) for thread_id in ("done", "paused")]
-        body = {"assistant_id": "counting", "input": {"run": "a", "seconds": 8}, "on_disconnect": "cancel"}
+        body = {"assistant_id": "counting", "input": {"run": "a", "seconds": 6}, "on_disconnect": "cancel"}
         with http.stream("POST", "/api/threads/busy/runs/stream", json=body) as answer:
             lines = answer.iter_lines()
             assert next(lines) == "event: metadata"

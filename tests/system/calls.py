@@ -1,8 +1,10 @@
 """What a client does, in a line each: stream a run, wait for one, cancel one."""
 
+from typing import Any
+
 from tests.system.sse import parse
 
-HELLO = {"messages": [{"role": "user", "content": "hello"}]}
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
 
 
 async def stream(http, prefix, thread_id, **body):

@@ -244,18 +244,29 @@ async def test_an_error_can_be_read_again_by_whoever_joins(http, prefix, thread_
     ("body", "name"),
     [
         ({"assistant_id": "stepping", "input": {"steps": 5}}, "TypeError"),
-        ({"assistant_id": "echo", "input": {}}, "IndexError"),
+        ({"assistant_id": "slow", "input": {}}, "KeyError"),
         ({"assistant_id": "echo", "input": None}, "EmptyInputError"),
-        ({"assistant_id": "echo", "input": {"messages": [{"role": "assistant"}]}}, None),
+        ({"assistant_id": "echo", "input": {"messages": [5]}}, "NotImplementedError"),
     ],
     ids=["wrong type", "empty", "nothing", "bad message"],
 )
 async def test_an_input_that_the_graph_refuses_fails_the_run_and_not_the_thread(http, thread_id, body, name):
-    waited = await wait(http, "", thread_id, **body)
-    assert waited["__error__"]["error"] == name if name else waited["__error__"]["message"]
+    failure = (await wait(http, "", thread_id, **body))["__error__"]
+    assert failure["error"] == name
     assert (await last_run(http, "", thread_id))["status"] == "error"
-    assert (await http.get(f"/threads/{thread_id}")).json()["status"] == "error"
+    thread = (await http.get(f"/threads/{thread_id}")).json()
+    assert (thread["status"], thread["error"]) == ("error", failure)
     assert (await wait(http, "", thread_id, assistant_id="slow", input={"seconds": 0}))["done"] is True
+
+
+async def test_a_thread_goes_on_from_before_an_input_that_was_refused(http, prefix, thread_id):
+    body = {"assistant_id": "stepping"}
+    await wait(http, prefix, thread_id, **body, input={"steps": []})
+    refused = await wait(http, prefix, thread_id, **body, input={"steps": 5})
+    assert refused["__error__"]["error"] == "TypeError"
+    state = await http.get(f"/threads/{thread_id}/state")
+    assert (state.status_code, "TypeError" in state.json()["detail"]) == (400, True)
+    assert (await wait(http, prefix, thread_id, **body, input={"steps": ["x"]}))["steps"] == list("abcxabc")
 
 
 async def test_a_bad_message_is_refused_at_the_gateways_door_by_its_index(http, spared):

@@ -6,26 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests.system.calls import HELLO, cancel, last_run, stream, wait
 from tests.system.sse import names, parse
-
-HELLO = {"messages": [{"role": "user", "content": "hello"}]}
-
-
-async def stream(http, prefix, thread_id, **body):
-    async with http.stream("POST", f"{prefix}/threads/{thread_id}/runs/stream", json=body) as answer:
-        content = await answer.aread()
-    assert answer.status_code == 200, content
-    return parse(content, prefix)
-
-
-async def wait(http, prefix, thread_id, **body):
-    answer = await http.post(f"{prefix}/threads/{thread_id}/runs/wait", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def last_run(http, prefix, thread_id):
-    return (await http.get(f"{prefix}/threads/{thread_id}/runs")).json()[0]
 
 
 async def test_a_trivial_stream_is_metadata_values_end(http, prefix, thread_id):
@@ -309,10 +291,6 @@ async def test_reject_refuses_a_busy_thread_and_writes_nothing(http, prefix, thr
     )
     assert len((await http.get(f"{prefix}/threads/{thread_id}/runs")).json()) == 1
     await cancel(http, prefix, thread_id, run["run_id"])
-
-
-async def cancel(http, prefix, thread_id, run_id):
-    return await http.post(f"{prefix}/threads/{thread_id}/runs/{run_id}/cancel", params={"wait": "1"})
 
 
 async def test_fifty_rejects_on_an_idle_thread_admit_one(http, prefix, thread_id):
