@@ -8,8 +8,9 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,6 +31,9 @@ TRIES = 5
 
 PAUSE = 0.1
 
+FAREWELL_AFTER = 0.2
+"""Seconds for which readers who have left are gathered, before their streams are told."""
+
 READ_THERE_FOR = 1.0
 """Seconds for which states of resting threads are read in one slot, before the directory is asked for another."""
 
@@ -49,6 +53,7 @@ class Client:
         )  # threads that need not be looked up before their first run
         self._any_reader: Handle | None = None
         self._reader_until = 0.0
+        self._farewells: dict[Handle, list[str]] = {}
         self._system = {key: one for one in assistants for key in (one.assistant_id, one.graph_id)}
         self._graph_ids = [one.graph_id for one in assistants]
 
@@ -100,11 +105,11 @@ class Client:
             subscription = uuid.uuid4().hex
             items = place.stream("submit_and_stream", subscription, submission)
             try:
-                run = await anext(items)
+                run, first = await anext(items)
             except (NotHereError, GoneError):
                 await self._forget(thread_id)
                 continue
-            return run, self._follow(run, 0, _Stream(place, subscription, items))
+            return run, self._follow(run, 0, _Stream(place, items, partial(self._leave, place, subscription), first))
         raise UnavailableError
 
     async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:
@@ -174,9 +179,8 @@ class Client:
                 return None
             place = await self._place(run.thread_id)
             subscription = uuid.uuid4().hex
-            stream = _Stream(
-                place, subscription, place.stream("stream", subscription, run.thread_id, run.run_id, after)
-            )
+            items = place.stream("stream", subscription, run.thread_id, run.run_id, after)
+            stream = _Stream(place, items, partial(self._leave, place, subscription))
             try:
                 await stream.peek()
             except (NotHereError, GoneError):
@@ -184,6 +188,17 @@ class Client:
             else:
                 return stream
         return None
+
+    def _leave(self, place: Handle, subscription: str) -> None:
+        """Say farewell to a stream, together with others that end about now: a call each would cost more."""
+        if not self._farewells:
+            asyncio.get_running_loop().call_later(FAREWELL_AFTER, self._say_farewell)
+        self._farewells.setdefault(place, []).append(subscription)
+
+    def _say_farewell(self) -> None:
+        farewells, self._farewells = self._farewells, {}
+        for place, subscriptions in farewells.items():
+            place.tell("close", subscriptions)
 
     # Places
 
@@ -248,11 +263,13 @@ class Client:
 class _Stream:
     """One subscription at one place."""
 
-    def __init__(self, place: Handle, subscription: str, items: AsyncGenerator[Any, None]) -> None:
+    def __init__(
+        self, place: Handle, items: AsyncGenerator[Any, None], leave: Callable[[], None], first: bytes | None = None
+    ) -> None:
         self._place = place
-        self._subscription = subscription
         self._items = items
-        self._first: bytes | None = None
+        self._leave = leave
+        self._first = first
 
     async def peek(self) -> None:
         """Wait for the first item, so that what is wrong with the place is raised here."""
@@ -263,12 +280,13 @@ class _Stream:
         try:
             item = self._first if self._first is not None else await anext(self._items)
             while item:
-                yield _DECODER.decode(item)
+                if batch := _DECODER.decode(item):
+                    yield batch
                 item = await anext(self._items)
         except (NotHereError, GoneError, StopAsyncIteration):
             return
         finally:
-            self._place.tell("close", self._subscription)
+            self._leave()
 
 
 def _remember(places: OrderedDict[str, T], thread_id: str, what: T) -> None:

@@ -18,6 +18,7 @@ from uuid import UUID, uuid5
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # a line that a graph prints twice was printed twice
 
 import ray
 from msgspec import Struct

@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,14 @@ from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import Submission
 from actors.tape import Reader
 from actors.thread import Surroundings, ThreadActor
-from storage.records import Binding, Run
+from storage.records import Binding, Gap, Run
+
+APART = 0.003
+"""Seconds between two batches of a stream, the first excepted: each costs both processes a millisecond of CPU,
+whatever its size, so what is said meanwhile had better come along."""
+
+QUIET_AFTER = 0.02
+"""Seconds without a run before the directory hears of it: a thread whose next run comes at once need not be told of."""
 
 UNUSED_AFTER = 1.0
 """Seconds after which a thread that was taken in, and got nothing to do, counts as quiet."""
@@ -54,9 +62,9 @@ class Host:
 
     async def take(self, binding: Binding) -> None:
         thread_id = binding.thread_id
-        around = Surroundings(self._held, self._grace, lambda: self._on_quiet(thread_id), self._on_lost)
+        around = Surroundings(self._held, self._grace, lambda: self._watch_quiet(thread, QUIET_AFTER), self._on_lost)
         thread = self._threads[thread_id] = ThreadActor(binding, self._ledger, self._executor, around)
-        asyncio.get_running_loop().call_later(UNUSED_AFTER, self._report_unused, thread)
+        self._watch_quiet(thread, UNUSED_AFTER)
 
     async def let_go(self, thread_id: str) -> bool:
         """Whether the thread has left: it stays while it executes a run."""
@@ -79,32 +87,49 @@ class Host:
     async def delete(self, thread_id: str) -> None:
         await self._thread(thread_id).delete()
 
-    async def submit_and_stream(self, subscription: str, submission: Submission) -> AsyncGenerator[Run | bytes, None]:
-        """The run as it was admitted, then its parts, as `stream` gives them."""
+    async def submit_and_stream(self, subscription: str, submission: Submission) -> AsyncGenerator[Any, None]:
+        """The run as it was admitted, with its parts, as `stream` gives them."""
         run = await self.submit(submission)
-        yield run
-        async for batch in self.stream(subscription, run.thread_id, run.run_id, 0):
+        await asyncio.sleep(0)  # a run that starts at once says so now, and that comes along with the answer
+        async for batch in self.stream(subscription, run.thread_id, run.run_id, 0, admitted=run):
             yield batch
 
-    async def stream(self, subscription: str, thread_id: str, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
-        """The run's parts above `after`, each batch in MessagePack; then nothing, until `close(subscription)`."""
+    async def stream(
+        self, subscription: str, thread_id: str, run_id: str, after: int, *, admitted: Run | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """The run's parts above `after`, each batch in MessagePack; then nothing, until `close(subscription)`.
+
+        When the run was just admitted, the first item is the run together with the first batch, which may be empty.
+        """
         subscriber = _Subscriber(self._thread(thread_id), run_id)
         if subscription in self._farewells:
             return
         self._readers[subscription] = subscriber
         try:
+            if admitted is not None:
+                first = subscriber.thread.tape.said(run_id)
+                after = first[-1].seq if first else after
+                yield admitted, msgspec.msgpack.encode(first)
             async with aclosing(subscriber.thread.follow(run_id, after, subscriber.reader)) as batches:
                 async for batch in batches:
                     yield msgspec.msgpack.encode(batch)
-            yield b""  # says that nothing more will come: the reader's turn to leave
+                    if not isinstance(batch, Gap) and batch[-1].is_end:
+                        break
+                    await asyncio.sleep(APART)
+                else:
+                    yield b""  # says that the run goes on elsewhere
             await asyncio.wait_for(subscriber.farewell.wait(), PARKED_FOR)
         except TimeoutError:
             return
         finally:
             del self._readers[subscription]
 
-    async def close(self, subscription: str) -> None:
-        """The reader has left; its stream ends."""
+    async def close(self, subscriptions: list[str]) -> None:
+        """Readers have left; their streams end."""
+        for subscription in subscriptions:
+            self._close(subscription)
+
+    def _close(self, subscription: str) -> None:
         if subscriber := self._readers.get(subscription):
             subscriber.farewell.set()
             subscriber.thread.tape.leave(subscriber.run_id, subscriber.reader)
@@ -118,7 +143,10 @@ class Host:
         """Whether no thread here has a run in hand."""
         return all(thread.is_idle for thread in self._threads.values())
 
-    def _report_unused(self, thread: ThreadActor) -> None:
+    def _watch_quiet(self, thread: ThreadActor, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._report_quiet, thread)
+
+    def _report_quiet(self, thread: ThreadActor) -> None:
         if self._threads.get(thread.thread_id) is thread and thread.is_idle:
             self._on_quiet(thread.thread_id)
 

@@ -69,6 +69,11 @@ class Tape:
         self.publish(part)
         return part
 
+    def said(self, run_id: str) -> list[Part]:
+        """The first batch of what the run has said so far."""
+        run = self._runs.get(run_id)
+        return run.batch(0, self.reserved) if run else []
+
     def extend(self, reserved: int) -> None:
         """More numbers are reserved: show what waited for them."""
         self.reserved = reserved
