@@ -7,26 +7,28 @@ from typing import Any, cast
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command, Send
 
 from actors.contexts import fitting
 from actors.graphs import CompiledGraph, Graphs
-from actors.outcomes import Outcome, Say
+from actors.outcomes import Outcome, Position, Say
 from actors.states import position
 from actors.streams import Transcriber
+from storage.checkpoints import InlineSaver
 from storage.records import Failure, Run
 
 
-async def execute(graphs: Graphs, saver: BaseCheckpointSaver[Any], run: Run, say: Say) -> Outcome:
+async def execute(graphs: Graphs, saver: InlineSaver, run: Run, say: Say) -> Outcome:
     """Run the graph and say what it says. Raises only CancelledError; what the graph raises is in the outcome."""
     config = run_config(run)
     try:
         async with graphs.open(
             run.graph_id, config, access="threads.create_run", context=partial(fitting, run), checkpointer=saver
         ) as graph:
-            failure = await _stream(graph, await _input(run, saver), config, run, Transcriber(run.request, say))
-            return Outcome(await position(graph, run.thread_id), failure)
+            out = Transcriber(run.request, say)
+            saver.forget_newest(run.thread_id)
+            failure = await _stream(graph, await _input(run, saver), config, run, out)
+            return Outcome(await _position(graph, saver, run, paused=out.paused or failure is not None), failure)
     except Exception as error:  # noqa: BLE001 - the graph, its factory and its state are the user's code
         return Outcome(None, _failure(error))
 
@@ -79,14 +81,20 @@ async def _stream(
     return None
 
 
-async def _input(run: Run, saver: BaseCheckpointSaver[Any]) -> Any:
+async def _position(graph: CompiledGraph, saver: InlineSaver, run: Run, *, paused: bool) -> Position:
+    """A graph that came to its end is at the checkpoint that it wrote last, with nothing to follow: no need to look."""
+    newest = saver.newest(run.thread_id)
+    return await position(graph, run.thread_id) if paused or newest is None else Position(newest)
+
+
+async def _input(run: Run, saver: InlineSaver) -> Any:
     """What the graph is given: nothing, when an earlier attempt had already taken its input."""
     if run.attempt > 1 and await _has_begun(run, saver):
         return None
     return _command(run.request.command) if run.request.command else run.request.input
 
 
-async def _has_begun(run: Run, saver: BaseCheckpointSaver[Any]) -> bool:
+async def _has_begun(run: Run, saver: InlineSaver) -> bool:
     newest = await saver.aget_tuple({"configurable": {"thread_id": run.thread_id, "checkpoint_ns": ""}})
     return newest is not None and newest.metadata.get("run_id") == run.run_id
 

@@ -74,10 +74,10 @@ class Executor:
         await self._reading.run(partial(self._forget, thread_id))
 
     async def close(self) -> None:
-        await self._running.run(self._run_checkpoints.close)
-        await self._reading.run(self._read_checkpoints.close)
         self._running.stop()
         self._reading.stop()
+        self._run_checkpoints.close()
+        self._read_checkpoints.close()
 
     async def _read_if_possible(
         self, thread_id: str, graph_id: str, read: Callable[[CompiledGraph, str], Awaitable[T]]
@@ -98,15 +98,15 @@ class Executor:
     async def _open(
         self, thread_id: str, graph_id: str, access: Literal["threads.read"]
     ) -> AbstractAsyncContextManager[CompiledGraph]:
-        saver = await self._read_checkpoints.saver(thread_id)
+        saver = self._read_checkpoints.saver(thread_id)
         config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
         return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)
 
     async def _execute(self, run: Run, say: Say) -> Outcome:
-        return await execute(self.graphs, await self._run_checkpoints.saver(run.thread_id), run, say)
+        return await execute(self.graphs, self._run_checkpoints.saver(run.thread_id), run, say)
 
     async def _newest(self, thread_id: str) -> Position:
-        saver = await self._read_checkpoints.saver(thread_id)
+        saver = self._read_checkpoints.saver(thread_id)
         newest = await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
         return Position(checkpoint_id=newest.checkpoint["id"] if newest else None)
 
@@ -114,11 +114,11 @@ class Executor:
         wanted = run.request.checkpoint or {}
         if not (checkpoint_id := wanted.get("checkpoint_id")):
             return
-        saver = await self._read_checkpoints.saver(run.thread_id)
+        saver = self._read_checkpoints.saver(run.thread_id)
         place = {"thread_id": run.thread_id, "checkpoint_ns": wanted.get("checkpoint_ns") or ""}
         if await saver.aget_tuple({"configurable": {**place, "checkpoint_id": checkpoint_id}}) is None:
             raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id} not found")
 
     async def _forget(self, thread_id: str) -> None:
-        saver = await self._read_checkpoints.saver(thread_id)
+        saver = self._read_checkpoints.saver(thread_id)
         await saver.adelete_thread(thread_id)

@@ -27,6 +27,8 @@ class Transcriber:
         self._asked = frozenset(asked)
         self.with_events = StreamMode.EVENTS in request.stream_modes
         self.subgraphs = request.subgraphs
+        self.paused = False
+        """Whether the graph has said that it waits, at an `interrupt()` or at a breakpoint."""
         # Updates are always on, because they tell of interrupts whatever else was asked for.
         self.langgraph_modes = list(dict.fromkeys([*asked, "updates"]))
         self._say = say
@@ -56,6 +58,7 @@ class Transcriber:
 
     def _update(self, namespace: tuple[str, ...], payload: Any) -> None:
         interrupts = payload.get(INTERRUPT) if isinstance(payload, dict) else None
+        self.paused = self.paused or interrupts is not None
         if interrupts == ():  # a static breakpoint is no interrupt
             return
         if "updates" in self._asked:

@@ -4,13 +4,89 @@ Several files, because SQLite has one writer a file: eight processes on one file
 of their own 24 ms (`design.md`). A thread's file follows from its id alone, so their number is fixed for good.
 """
 
+import sqlite3
 import zlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import aiosqlite
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.sqlite import SqliteSaver
 
 FILES = 8
+
+MOST_REMEMBERED = 1_000
+"""Threads of which the saver knows the checkpoint that it wrote last."""
+
+
+class InlineSaver(SqliteSaver):
+    """LangGraph's SQLite saver, on the loop that asks.
+
+    A statement takes SQLite less time than it takes to hand it to another thread and back, as the asynchronous
+    saver does; and the loops that ask are those of user code, where a thread waits for its own checkpoints only.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._newest: OrderedDict[str, str] = OrderedDict()
+
+    def forget_newest(self, thread_id: str) -> None:
+        """From here on, `newest` is what is written from here on."""
+        self._newest.pop(thread_id, None)
+
+    def newest(self, thread_id: str) -> str | None:
+        """The id of the root checkpoint that was written last, through this saver and since it was forgotten."""
+        return self._newest.get(thread_id)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return self.get_tuple(config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 - LangGraph's name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        for one in list(self.list(config, filter=filter, before=before, limit=limit)):
+            yield one
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        put = self.put(config, checkpoint, metadata, new_versions)
+        place: dict[str, Any] = put.get("configurable", {})
+        if not place["checkpoint_ns"]:
+            self._newest[place["thread_id"]] = place["checkpoint_id"]
+            if len(self._newest) > MOST_REMEMBERED:
+                self._newest.popitem(last=False)
+        return put
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        self.put_writes(config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        self.delete_thread(thread_id)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        return self.get_delta_channel_history(config=config, channels=channels)
 
 
 class Checkpoints:
@@ -18,26 +94,25 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._savers: dict[Path, AsyncSqliteSaver] = {}
+        self._savers: dict[Path, InlineSaver] = {}
 
-    async def saver(self, thread_id: str) -> AsyncSqliteSaver:
+    def saver(self, thread_id: str) -> InlineSaver:
         path = self._folder / f"checkpoints-{zlib.crc32(thread_id.encode()) % FILES}.sqlite"
         if path not in self._savers:
-            saver = await _open(path)
-            self._savers.setdefault(path, saver)
+            self._savers[path] = _open(path)
         return self._savers[path]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for saver in self._savers.values():
-            await saver.conn.close()
+            saver.conn.close()
         self._savers.clear()
 
 
-async def _open(path: Path) -> AsyncSqliteSaver:
+def _open(path: Path) -> InlineSaver:
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = aiosqlite.connect(path, timeout=60)
-    saver = AsyncSqliteSaver(await connection)
-    await saver.setup()
+    # Sync nodes come from other threads; the saver has a lock of its own.
+    saver = InlineSaver(sqlite3.connect(path, timeout=60, check_same_thread=False))
+    saver.setup()
     # With a write-ahead log NORMAL survives the death of any process; only a power cut may lose the last steps.
-    await connection.execute("PRAGMA synchronous = NORMAL")
+    saver.conn.execute("PRAGMA synchronous = NORMAL")
     return saver
