@@ -23,7 +23,7 @@ def forbidden(file: Path) -> set[str]:
     match folder:
         case "storage":
             never = {"actors", "web", "ray", "litestar", "uvicorn"} | LANGGRAPH
-            never -= {"langgraph"} if name == "storage/checkpoints.py" else set()
+            never -= {"langgraph", "langchain_core"} if name == "storage/checkpoints.py" else set()
         case "actors":
             never = {"web", "litestar", "uvicorn", "ray"} | LANGGRAPH
             never -= {"ray"} if name == "actors/cluster.py" else set()
