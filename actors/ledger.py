@@ -23,9 +23,6 @@ G = TypeVar("G")
 LARGEST_COMMIT = 128
 """Writes that share a commit; at 0.2 to 0.4 ms each, nobody waits long for the others."""
 
-GATHERED_FOR = 0.004
-"""Seconds for which a crowd's writes are gathered: ten writes together cost what two cost alone."""
-
 LONGEST_LINE = 10_000
 """Writes that may wait; what comes on top of them is refused, and may be tried again."""
 
@@ -150,15 +147,11 @@ class Ledger:
         return await answer
 
     async def _gather(self) -> None:
-        """Commit whatever has gathered while the last commit ran, and a moment longer when there is a crowd."""
-        crowded = False
+        """Commit whatever has gathered while the last commit ran."""
         while True:
             batch = [await self._line.get()]
-            if crowded:
-                await asyncio.sleep(GATHERED_FOR)
             while not self._line.empty() and len(batch) < LARGEST_COMMIT:
                 batch.append(self._line.get_nowait())
-            crowded = len(batch) > 1
             outcomes = await self._database.write_each([write for write, _ in batch])
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 self._line.task_done()
