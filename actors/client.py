@@ -6,17 +6,16 @@ asked again. So every gateway serves every thread, and nothing here needs to be 
 
 import asyncio
 import time
-import uuid
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
 from actors.errors import GoneError, NotHereError, RunEndedError
-from actors.remote import Handle, RemoteLedger, RemoteSlot
+from actors.links import Links, Peer
+from actors.remote import RemoteLedger
 from actors.runtime import Batch, Parts, Submission
 from storage.errors import UnavailableError
 from storage.records import END, Assistant, Gap, Part, Run, RunStatus, Thread
@@ -31,9 +30,6 @@ TRIES = 5
 
 PAUSE = 0.1
 
-FAREWELL_AFTER = 0.2
-"""Seconds for which readers who have left are gathered, before their streams are told."""
-
 READ_THERE_FOR = 1.0
 """Seconds for which states of resting threads are read in one slot, before the directory is asked for another."""
 
@@ -43,17 +39,16 @@ _DECODER = msgspec.msgpack.Decoder(list[Part] | Gap)
 class Client:
     """`actors.runtime.Runtime`, for one gateway."""
 
-    def __init__(self, ledger: RemoteLedger, directory: Handle, lobby: Handle, assistants: list[Assistant]) -> None:
-        self._ledger = ledger
-        self._directory = directory
-        self._lobby = lobby
-        self._places: OrderedDict[str, Handle] = OrderedDict()
-        self._created: OrderedDict[str, None] = (
-            OrderedDict()
-        )  # threads that need not be looked up before their first run
-        self._any_reader: Handle | None = None
+    def __init__(self, links: Links, *, ledger: str, directory: str, assistants: list[Assistant]) -> None:
+        """`ledger` and `directory` are addresses."""
+        self._links = links
+        self._ledger = RemoteLedger(links.to(ledger))
+        self._directory = links.to(directory)
+        self._lobby = links.to(directory, "lobby.")
+        self._places: OrderedDict[str, Peer] = OrderedDict()
+        self._created: OrderedDict[str, None] = OrderedDict()  # need not be looked up before their first run
+        self._any_reader: Peer | None = None
         self._reader_until = 0.0
-        self._farewells: dict[Handle, list[str]] = {}
         self._system = {key: one for one in assistants for key in (one.assistant_id, one.graph_id)}
         self._graph_ids = [one.graph_id for one in assistants]
 
@@ -102,14 +97,13 @@ class Client:
         thread_id = submission.run.thread_id
         for _ in range(TRIES):
             place = await self._place(thread_id)
-            subscription = uuid.uuid4().hex
-            items = place.stream("submit_and_stream", subscription, submission)
+            items = place.stream("submit_and_stream", submission)
             try:
                 run, first = await anext(items)
             except (NotHereError, GoneError):
                 await self._forget(thread_id)
                 continue
-            return run, self._follow(run, 0, _Stream(place, items, partial(self._leave, place, subscription), first))
+            return run, self._follow(run, 0, _Stream(items, first))
         raise UnavailableError
 
     async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:
@@ -178,9 +172,7 @@ class Client:
             if run.status.is_final and not await self._is_awake(run.thread_id):
                 return None
             place = await self._place(run.thread_id)
-            subscription = uuid.uuid4().hex
-            items = place.stream("stream", subscription, run.thread_id, run.run_id, after)
-            stream = _Stream(place, items, partial(self._leave, place, subscription))
+            stream = _Stream(place.stream("stream", run.thread_id, run.run_id, after))
             try:
                 await stream.peek()
             except (NotHereError, GoneError):
@@ -188,17 +180,6 @@ class Client:
             else:
                 return stream
         return None
-
-    def _leave(self, place: Handle, subscription: str) -> None:
-        """Say farewell to a stream, together with others that end about now: a call each would cost more."""
-        if not self._farewells:
-            asyncio.get_running_loop().call_later(FAREWELL_AFTER, self._say_farewell)
-        self._farewells.setdefault(place, []).append(subscription)
-
-    def _say_farewell(self) -> None:
-        farewells, self._farewells = self._farewells, {}
-        for place, subscriptions in farewells.items():
-            place.tell("close", subscriptions)
 
     # Places
 
@@ -211,21 +192,20 @@ class Client:
                 await self._forget(thread_id)
         raise UnavailableError
 
-    async def _place(self, thread_id: str) -> Handle:
+    async def _place(self, thread_id: str) -> Peer:
         """Where the thread lives, which may be the lobby; a thread that rests is given a slot."""
         if place := self._places.get(thread_id):
             self._places.move_to_end(thread_id)
             return place
-        slot: RemoteSlot | None = await self._directory.call("locate", thread_id)
-        place = self._lobby if slot is None else slot.handle
+        address: str | None = await self._directory.call("locate", thread_id)
+        place = self._lobby if address is None else self._links.to(address)
         _remember(self._places, thread_id, place)
         return place
 
     async def _is_awake(self, thread_id: str) -> bool:
         if thread_id in self._places:
             return True
-        found, _ = await self._directory.call("find", thread_id)
-        return found
+        return await self._directory.call("is_awake", thread_id)
 
     async def _read(self, thread_id: str, method: str, *args: Any, **kwargs: Any) -> Any:
         """Ask the thread's own slot, or else any: what is read is on disk."""
@@ -238,14 +218,14 @@ class Client:
                 await self._forget(thread_id)
         raise UnavailableError
 
-    async def _reader(self, thread_id: str) -> Handle:
+    async def _reader(self, thread_id: str) -> Peer:
         own = self._places.get(thread_id)
         if own is not None and own is not self._lobby:
             return own
         now = time.monotonic()
         if self._any_reader is None or now > self._reader_until:
-            slot: RemoteSlot = await self._directory.call("reader", thread_id)
-            self._any_reader, self._reader_until = slot.handle, now + READ_THERE_FOR
+            self._any_reader = self._links.to(await self._directory.call("reader", thread_id))
+            self._reader_until = now + READ_THERE_FOR
         return self._any_reader
 
     async def _forget(self, thread_id: str) -> None:
@@ -263,30 +243,24 @@ class Client:
 class _Stream:
     """One subscription at one place."""
 
-    def __init__(
-        self, place: Handle, items: AsyncGenerator[Any, None], leave: Callable[[], None], first: bytes | None = None
-    ) -> None:
-        self._place = place
+    def __init__(self, items: AsyncGenerator[bytes, None], first: bytes | None = None) -> None:
         self._items = items
-        self._leave = leave
         self._first = first
 
     async def peek(self) -> None:
         """Wait for the first item, so that what is wrong with the place is raised here."""
-        self._first = await anext(self._items)
+        self._first = await anext(self._items, b"")
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Ends when the thread leaves the place, or the place its process."""
-        try:
-            item = self._first if self._first is not None else await anext(self._items)
-            while item:
-                if batch := _DECODER.decode(item):
-                    yield batch
-                item = await anext(self._items)
-        except (NotHereError, GoneError, StopAsyncIteration):
-            return
-        finally:
-            self._leave()
+        async with aclosing(self._items):
+            if self._first and (batch := _DECODER.decode(self._first)):
+                yield batch
+            try:
+                async for item in self._items:
+                    yield _DECODER.decode(item)
+            except (NotHereError, GoneError):
+                return
 
 
 def _remember(places: OrderedDict[str, T], thread_id: str, what: T) -> None:

@@ -6,13 +6,15 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid5
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported
@@ -21,30 +23,31 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # a line that a graph prints twice was printed twice
 
 import ray
+import uvloop
 from msgspec import Struct
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError
 
 from actors.catalog import Catalog, GraphInfo
 from actors.client import Client
 from actors.directory import Directory, DirectorySettings
-from actors.errors import GoneError
+from actors.doors import Door
 from actors.ledger import Ledger
+from actors.links import Links
 from actors.project import Project, SlotSettings
 from actors.remote import RemoteLedger, RemoteSlot
 from storage.errors import ServiceError, UnavailableError
 from storage.records import Assistant
 
+logger = logging.getLogger(__name__)
+
 OBJECT_STORE = 150 * 2**20
-"""Bytes. Batches of up to 64 KiB never touch it, so the least that Ray is comfortable with is plenty."""
-
-CALLS = 4096
-"""Calls that one actor may have open; each subscriber and each watch is one."""
-
-UNREAD = 8
-"""Batches that a stream may be ahead of its reader, before it waits."""
+"""Bytes. Nothing of ours goes through it, so the least that Ray is comfortable with is plenty."""
 
 START_WITHIN = 120.0
 """Seconds for the first slot to load the graphs."""
+
+CLOSE_WITHIN = 3.0
+"""Seconds for the ledger to commit what is waiting."""
 
 LOOPBACK = "127.0.0.2"
 """Where Ray's processes listen. Given 127.0.0.1, Ray takes an address that others can reach instead."""
@@ -69,31 +72,55 @@ class Cluster:
     def __init__(self, settings: ClusterSettings) -> None:
         """Take some seconds. Call it in the main thread, before there is an event loop."""
         _start_ray()
+        self._addresses = Addresses.of_session(_session())
         try:
-            self._ledger = RayHandle(_create(_LedgerActor, "ledger", str(settings.data / "treadle.duckdb")))
-            self._directory = RayHandle(_create(_DirectoryActor, "directory", settings, self._ledger))
-            self._ledger.wait("open", START_WITHIN)
-            self.catalog: Catalog = self._directory.wait("catalog", START_WITHIN)
+            self._actors = [_create(_LedgerActor, self._addresses, settings)]
+            self._actors.append(_create(_DirectoryActor, self._addresses, settings))
+            _ask(self._addresses.ledger, "open")
+            self.catalog: Catalog = _ask(self._addresses.directory, "catalog")
+            now = datetime.now(UTC)
+            self._assistants = [system_assistant(graph, now) for graph in self.catalog.graphs]
+            _ask(self._addresses.ledger, "put_assistants", self._assistants)
         except BaseException:
             self.close()
             raise
 
     def client(self) -> Client:
-        """A way to the threads. Makes the graphs' system assistants known."""
-        assistants = [system_assistant(graph, datetime.now(UTC)) for graph in self.catalog.graphs]
-        self._ledger.wait("put_assistants", START_WITHIN, assistants)
-        lobby = RayHandle(self._directory.actor, "lobby.")
-        return Client(RemoteLedger(self._ledger), self._directory, lobby, assistants)
+        """A way to the threads, for the event loop that runs."""
+        addresses = self._addresses
+        return Client(Links(), ledger=addresses.ledger, directory=addresses.directory, assistants=self._assistants)
 
     def close(self) -> None:
         """Commit what is waiting, then end every process. Runs under way go on at the next start."""
-        here = ray.get_runtime_context()
-        session = Path(here.get_temp_dir(), here.get_session_name())
-        if hasattr(self, "_ledger"):
-            with suppress_unavailable():
-                self._ledger.wait("close", 3.0)
+        session = _session()
+        with suppress_unavailable():
+            _ask(self._addresses.ledger, "close", within=CLOSE_WITHIN)
         ray.shutdown()
         shutil.rmtree(session, ignore_errors=True)  # Ray itself never removes it
+
+
+class Addresses(Struct, frozen=True):
+    """Where our processes listen: sockets in a folder that nobody else can enter."""
+
+    folder: str
+
+    @classmethod
+    def of_session(cls, session: Path) -> Self:
+        folder = session / "links"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return cls(str(folder))
+
+    @property
+    def ledger(self) -> str:
+        return f"{self.folder}/ledger"
+
+    @property
+    def directory(self) -> str:
+        return f"{self.folder}/directory"
+
+    def slot(self, number: int) -> str:
+        """A new one for every process, also when the directory has restarted and counts anew."""
+        return f"{self.folder}/slot-{number}-{os.getpid()}"
 
 
 def system_assistant(graph: GraphInfo, now: datetime) -> Assistant:
@@ -109,144 +136,140 @@ def system_assistant(graph: GraphInfo, now: datetime) -> Assistant:
     )
 
 
-class RayHandle:
-    """`actors.remote.Handle`: an actor, or a part of it. Can be sent to other processes."""
-
-    def __init__(self, actor: Any, part: str = "") -> None:
-        self.actor = actor
-        self._part = part
-
-    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        with _our_own_errors():
-            return await self.actor.call.remote(self._part + method, args, kwargs)
-
-    def wait(self, method: str, timeout: float, *args: Any) -> Any:
-        """A call that blocks: for the start and the end, where there is no event loop."""
-        with _our_own_errors():
-            return ray.get(self.actor.call.remote(self._part + method, args, {}), timeout=timeout)
-
-    def tell(self, method: str, *args: Any) -> None:
-        self.actor.call.remote(self._part + method, args, {})
-
-    async def stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
-        with _our_own_errors():
-            async for item in self.actor.stream.remote(self._part + method, args):
-                yield await item
-
-    async def outlive(self) -> None:
-        with _our_own_errors():
-            await self.actor.outlive.remote()
-
-    async def kill(self) -> None:
-        ray.kill(self.actor)
-
-
 class _Server:
-    """An actor that answers with the methods of a plain object, which it opens at the first call.
+    """An actor that answers with the methods of a plain object, at an address of its own (`actors.doors`).
 
-    Ray runs the constructor again when it restarts an actor, and a constructor that raises ends it for good:
-    so all that can fail is in `_open`, which is tried again at the next call.
+    Ray runs the constructor again when it restarts an actor, and a constructor that raises ends it for good: so all
+    that can fail is in `_open`, which is tried again at the next call. Ray's own event loop has nothing to do here.
     """
 
-    _name: str
+    name: str
 
     def __init__(self, *args: Any) -> None:
-        self._args = args
-        self._object: Any = None
-        self._opening = asyncio.Lock()
+        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        self._listening = Future[str]()
+        threading.Thread(target=self._live, args=args, name="home", daemon=True).start()
 
-    async def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return await attrgetter(method)(self._object or await self._opened())(*args, **kwargs)
-
-    @ray.method(num_returns="streaming", _generator_backpressure_num_objects=UNREAD)
-    async def stream(self, method: str, args: tuple[Any, ...]) -> AsyncGenerator[Any, None]:
-        async for item in attrgetter(method)(self._object or await self._opened())(*args):
-            yield item
-
-    async def outlive(self) -> None:
-        """Never return: that the call fails is the news of this process's death."""
-        await asyncio.Event().wait()
+    async def listening(self) -> str:
+        """The address, as soon as somebody answers there."""
+        return await asyncio.wrap_future(self._listening)
 
     def __repr__(self) -> str:
         """How Ray names it in front of each line that its process prints."""
-        return self._name
+        return self.name
 
-    async def _opened(self) -> Any:
-        async with self._opening:
-            if self._object is None:
-                logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-                self._object = await self._open(*self._args)
-        return self._object
+    def _live(self, *args: Any) -> None:
+        uvloop.run(self._answer(*args))
+
+    async def _answer(self, *args: Any) -> None:
+        address = self._address(*args)
+        door = Door(address, partial(self._open, *args))
+        await door.listen()
+        self._listening.set_result(address)
+        try:
+            await door.opened()
+        except ServiceError:  # whoever calls is told, when it fails again
+            pass
+        except Exception:  # as above, and this says where it was
+            logger.exception("The %s could not be opened", self.name)
+        await asyncio.Event().wait()
+
+    _address: Callable[..., str]
+    """Where it listens, from what the constructor was given."""
 
     _open: Callable[..., Awaitable[Any]]
-    """Makes the object, from what the constructor was given."""
+    """Makes the object, from what the constructor was given, and the way to others."""
 
 
 class _LedgerActor(_Server):
-    _name = "ledger"
+    name = "ledger"
 
-    async def _open(self, path: str) -> Ledger:
-        ledger = Ledger(path)
+    def _address(self, addresses: Addresses, _: ClusterSettings) -> str:
+        return addresses.ledger
+
+    async def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Ledger:
+        ledger = Ledger(str(settings.data / "treadle.duckdb"))
         await ledger.open()
         return ledger
 
 
 class _DirectoryActor(_Server):
-    _name = "directory"
+    name = "directory"
 
-    async def _open(self, settings: ClusterSettings, ledger: RayHandle) -> Directory:
-        me = RayHandle(ray.get_runtime_context().current_actor)
-        launcher = _Launcher(
-            SlotSettings(settings.project, str(settings.data / "checkpoints"), settings.grace), ledger, me
-        )
+    def _address(self, addresses: Addresses, _: ClusterSettings) -> str:
+        return addresses.directory
+
+    async def _open(self, addresses: Addresses, settings: ClusterSettings, links: Links) -> Directory:
+        slots = SlotSettings(settings.project, str(settings.data / "checkpoints"), settings.grace)
         wanted = DirectorySettings(warm=settings.warm, most=settings.most, grace=settings.grace)
-        directory = Directory(wanted, RemoteLedger(ledger), launcher)
+        directory = Directory(wanted, RemoteLedger(links.to(addresses.ledger)), _Launcher(addresses, slots, links))
         await directory.open()
         return directory
 
 
 class _SlotActor(_Server):
-    _name = "slot"
+    name = "slot"
 
-    async def _open(self, number: int, settings: SlotSettings, ledger: RayHandle, directory: RayHandle) -> Any:
-        def rested(thread_id: str) -> None:
-            directory.tell("rested", number, thread_id)
+    def _address(self, number: int, addresses: Addresses, _: SlotSettings) -> str:
+        return addresses.slot(number)
 
+    async def _open(self, number: int, addresses: Addresses, settings: SlotSettings, links: Links) -> Any:
+        directory = links.to(addresses.directory)
         # Only here, because it brings LangGraph along: 90 MB and a second that no other process needs.
         slot = import_module("actors.slot")
-        return await slot.open_slot(settings, RemoteLedger(ledger), rested)
+        ledger = RemoteLedger(links.to(addresses.ledger))
+        return await slot.open_slot(settings, ledger, partial(directory.tell, "rested", number))
 
 
 class _Launcher:
     """Starts the processes of slots. They belong to the directory's process, and end with it."""
 
-    def __init__(self, settings: SlotSettings, ledger: RayHandle, directory: RayHandle) -> None:
+    def __init__(self, addresses: Addresses, settings: SlotSettings, links: Links) -> None:
+        self._addresses = addresses
         self._settings = settings
-        self._ledger = ledger
-        self._directory = directory
+        self._links = links
 
     async def launch(self, number: int) -> RemoteSlot:
-        options = {"num_cpus": 0, "max_concurrency": CALLS, "max_restarts": 0, "enable_task_events": False}
-        actor = ray.remote(_SlotActor).options(**options).remote(number, self._settings, self._ledger, self._directory)
-        slot = RemoteSlot(RayHandle(actor))
+        options = {"num_cpus": 0, "max_restarts": 0, "enable_task_events": False}
+        actor: Any = ray.remote(_SlotActor).options(**options).remote(number, self._addresses, self._settings)
+        address: str = await actor.listening.remote()
+        slot = RemoteSlot(address, self._links.to(address), partial(ray.kill, actor))
         await slot.catalog()
         return slot
 
 
-def _create(server: type[_Server], name: str, *args: Any) -> Any:
-    return (
-        ray.remote(server)
-        .options(
-            name=name,
-            lifetime="detached",
-            num_cpus=0,
-            max_concurrency=CALLS,
-            max_restarts=-1,
-            max_task_retries=0,  # Ray would repeat calls that were executed; ours are repeated by id
-            enable_task_events=False,
-        )
-        .remote(*args)
-    )
+def _create(server: type[_Server], addresses: Addresses, settings: ClusterSettings) -> Any:
+    """The actor, as soon as it listens."""
+    options = {
+        "name": server.name,
+        "lifetime": "detached",
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "max_task_retries": 0,  # Ray would repeat calls that were executed; ours are repeated by id
+        "enable_task_events": False,
+    }
+    actor: Any = ray.remote(server).options(**options).remote(addresses, settings)
+    ray.get(actor.listening.remote(), timeout=START_WITHIN)
+    return actor
+
+
+def _ask(address: str, method: str, *args: Any, within: float = START_WITHIN) -> Any:
+    """A call that blocks: for the start and the end, where there is no event loop."""
+
+    async def ask() -> Any:
+        links = Links()
+        try:
+            return await asyncio.wait_for(links.to(address).call(method, *args), within)
+        finally:
+            links.close()
+
+    return asyncio.run(ask())
+
+
+def _session() -> Path:
+    """Ray's folder of this cluster."""
+    here = ray.get_runtime_context()
+    return Path(here.get_temp_dir(), here.get_session_name())
 
 
 def _start_ray() -> None:
@@ -281,18 +304,5 @@ def suppress_unavailable() -> Generator[None, None, None]:
     """At the end, what no longer answers need not be waited for."""
     try:
         yield
-    except (UnavailableError, RayError) as error:
-        logging.getLogger(__name__).warning("At shutdown: %s", error)
-
-
-@contextmanager
-def _our_own_errors() -> Generator[None, None, None]:
-    """Ray wraps what an actor raises; callers should meet the original."""
-    try:
-        yield
-    except RayTaskError as error:
-        if isinstance(error.cause, ServiceError):
-            raise error.cause from None
-        raise
-    except RayActorError as error:
-        raise GoneError from error
+    except (UnavailableError, TimeoutError, RayError) as error:
+        logger.warning("At shutdown: %s", error)

@@ -6,7 +6,7 @@ A thread that finds no slot lives in the lobby meanwhile, held: it takes runs in
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -40,6 +40,10 @@ from storage.records import Binding, Run
 
 logger = logging.getLogger(__name__)
 
+LOBBY_AFTER = 0.05
+"""Seconds that a thread waits for a slot before it is taken into the lobby, from which it has to move once more: with
+short runs a slot is free sooner than that."""
+
 LONGEST_WAIT = 10_000
 """Threads that may wait for a slot; the next one is refused, and nothing is admitted."""
 
@@ -56,6 +60,11 @@ SILENT_AFTER = 10.0
 
 class SlotPort(Protocol):
     """A slot's process."""
+
+    @property
+    def address(self) -> str:
+        """Where others can call it."""
+        ...
 
     async def catalog(self) -> Catalog: ...
 
@@ -109,7 +118,7 @@ class Directory:
         self._ledger = ledger
         self._launcher = launcher
         self.lobby = Host(
-            ledger, _Elsewhere(self.reader), held=True, grace=settings.grace, on_quiet=_ignore, on_lost=_ignore
+            ledger, _Elsewhere(self._reader), held=True, grace=settings.grace, on_quiet=_ignore, on_lost=_ignore
         )
         self._pool = Pool(warm=settings.warm, most=settings.most)
         self._slots: dict[int, SlotPort] = {}
@@ -127,40 +136,36 @@ class Directory:
             self._feed(Wanted(thread_id))
         self._hold(self._sweep(), "sweep")
 
-    async def locate(self, thread_id: str) -> SlotPort | None:
-        """The slot that holds the thread; None when the lobby does, because all slots are busy."""
+    async def locate(self, thread_id: str) -> str | None:
+        """The address of the slot that holds the thread; None when the lobby does, because all slots are busy."""
         if len(self._pool.waiting) >= LONGEST_WAIT:
             raise UnavailableError("Too many threads wait for a slot")
         self._feed(Wanted(thread_id))
+        loop = asyncio.get_running_loop()
+        patient_until = loop.time() + LOBBY_AFTER
         while True:
             async with self._turn(thread_id):
                 if thread_id in self._places:
-                    return self._places[thread_id]
-                changed, coming = self._changed, self._pool.will_serve(thread_id)
-                if thread_id in self._pool.waiting and not coming:
+                    return _address(self._places[thread_id])
+                changed, waits = self._changed, thread_id in self._pool.waiting
+                patience = patient_until - loop.time()
+                if waits and patience <= 0 and not self._pool.will_serve(thread_id):
                     await self.lobby.take(await self._ledger.bind(thread_id))
                     self._places[thread_id] = None
                     return None
                 if self._pool.holder(thread_id) is None:  # its slot died, or could not take it
                     self._feed(Wanted(thread_id))
-            if coming:
-                await changed.wait()
+            if waits:
+                await _wait_for(changed, max(patience, LOBBY_AFTER))
             await asyncio.sleep(0)  # a move was decided and waits for its turn: let it have it
 
-    async def find(self, thread_id: str) -> tuple[bool, SlotPort | None]:
-        """Whether the thread lives anywhere now, and in which slot; None is the lobby."""
-        return thread_id in self._places, self._places.get(thread_id)
+    async def is_awake(self, thread_id: str) -> bool:
+        """Whether the thread lives anywhere now."""
+        return thread_id in self._places
 
-    async def reader(self, thread_id: str) -> SlotPort:
-        """A slot in which the thread's state can be read: its own, or any."""
-        while not self._slots:
-            await self._changed.wait()
-        if (own := self._places.get(thread_id)) is not None:
-            return own
-        numbers = sorted(self._slots, key=lambda number: self._pool.slots[number].status is not SlotStatus.FREE)
-        free = self._pool.count(SlotStatus.FREE) or len(numbers)
-        self._next_reader += 1
-        return self._slots[numbers[self._next_reader % free]]
+    async def reader(self, thread_id: str) -> str:
+        """The address of a slot in which the thread's state can be read: its own, or any."""
+        return (await self._reader(thread_id)).address
 
     async def catalog(self) -> Catalog:
         """What the first slot that has started found in the project."""
@@ -239,6 +244,16 @@ class Directory:
             return
         self._feed(Released(number) if left else Kept(number))
 
+    async def _reader(self, thread_id: str) -> SlotPort:
+        while not self._slots:
+            await self._changed.wait()
+        if (own := self._places.get(thread_id)) is not None:
+            return own
+        numbers = sorted(self._slots, key=lambda number: self._pool.slots[number].status is not SlotStatus.FREE)
+        free = self._pool.count(SlotStatus.FREE) or len(numbers)
+        self._next_reader += 1
+        return self._slots[numbers[self._next_reader % free]]
+
     # Noticing
 
     async def _watch(self, number: int, slot: SlotPort) -> None:
@@ -253,6 +268,7 @@ class Directory:
         """The slot is gone; its thread comes back elsewhere, with what it had not finished."""
         if self._slots.get(number) is slot:
             del self._slots[number]
+            self._hold(slot.kill(), f"end slot {number}")  # it may live on, and only have lost its sockets
         orphans = [thread_id for thread_id, place in self._places.items() if place is slot]
         self._feed(Fell(number))
         for thread_id in orphans:
@@ -326,6 +342,15 @@ class _Elsewhere:
 
     async def forget(self, thread_id: str) -> None:
         await (await self._reader(thread_id)).forget(thread_id)
+
+
+async def _wait_for(changed: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), seconds)
+
+
+def _address(slot: SlotPort | None) -> str | None:
+    return slot.address if slot else None
 
 
 def _ignore(*_: Any) -> None:

@@ -29,3 +29,7 @@ class CheckpointNotFoundError(NotFoundError):
 
 class GoneError(UnavailableError):
     """The process that was asked has ended."""
+
+
+class FaultError(ServiceError):
+    """The other process failed in a way that nobody foresaw; its log has the whole story."""

@@ -1,12 +1,6 @@
-"""The threads that live in one process: a slot's one, or those that wait for a slot in the directory.
-
-Here too is the door through which other processes follow a run. Streams are Ray's, and a Ray generator that
-returns waits for its consumer and blocks the whole process meanwhile (`notes/ray.md` §6). So a stream does not
-return by itself after a run's end: it parks until its reader says that it has left.
-"""
+"""The threads that live in one process: a slot's one, or those that wait for a slot in the directory."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -16,25 +10,18 @@ import msgspec
 from actors.errors import NotHereError
 from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import Submission
-from actors.tape import Reader
 from actors.thread import Surroundings, ThreadActor
-from storage.records import Binding, Gap, Run
+from storage.records import Binding, Run
 
 APART = 0.003
 """Seconds between two batches of a stream, the first excepted: each costs both processes a millisecond of CPU,
 whatever its size, so what is said meanwhile had better come along."""
 
-QUIET_AFTER = 0.02
+QUIET_AFTER = 0.001
 """Seconds without a run before the directory hears of it: a thread whose next run comes at once need not be told of."""
 
 UNUSED_AFTER = 1.0
 """Seconds after which a thread that was taken in, and got nothing to do, counts as quiet."""
-
-PARKED_FOR = 600.0
-"""Seconds for which a stream that has said all waits for its reader's farewell."""
-
-FAREWELLS = 256
-"""Readers remembered who left before they had come: two calls may overtake one another."""
 
 
 class Host:
@@ -57,8 +44,6 @@ class Host:
         self._on_quiet = on_quiet
         self._on_lost = on_lost
         self._threads: dict[str, ThreadActor] = {}
-        self._readers: dict[str, _Subscriber] = {}
-        self._farewells: OrderedDict[str, None] = OrderedDict()
 
     async def take(self, binding: Binding) -> None:
         thread_id = binding.thread_id
@@ -87,56 +72,27 @@ class Host:
     async def delete(self, thread_id: str) -> None:
         await self._thread(thread_id).delete()
 
-    async def submit_and_stream(self, subscription: str, submission: Submission) -> AsyncGenerator[Any, None]:
-        """The run as it was admitted, with its parts, as `stream` gives them."""
+    async def submit_and_stream(self, submission: Submission) -> AsyncGenerator[Any, None]:
+        """First the run as it was admitted, with the first batch, which may be empty; then as `stream`."""
         run = await self.submit(submission)
         await asyncio.sleep(0)  # a run that starts at once says so now, and that comes along with the answer
-        async for batch in self.stream(subscription, run.thread_id, run.run_id, 0, admitted=run):
-            yield batch
+        first = self._thread(run.thread_id).tape.said(run.run_id)
+        yield run, msgspec.msgpack.encode(first)
+        if first and first[-1].is_end:
+            return
+        async with aclosing(self.stream(run.thread_id, run.run_id, first[-1].seq if first else 0)) as items:
+            async for item in items:
+                yield item
 
-    async def stream(
-        self, subscription: str, thread_id: str, run_id: str, after: int, *, admitted: Run | None = None
-    ) -> AsyncGenerator[Any, None]:
-        """The run's parts above `after`, each batch in MessagePack; then nothing, until `close(subscription)`.
+    async def stream(self, thread_id: str, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
+        """The run's parts above `after`, each batch in MessagePack.
 
-        When the run was just admitted, the first item is the run together with the first batch, which may be empty.
+        Ends with the run's end, or before it when the thread leaves this process: the run goes on elsewhere.
         """
-        subscriber = _Subscriber(self._thread(thread_id), run_id)
-        if subscription in self._farewells:
-            return
-        self._readers[subscription] = subscriber
-        try:
-            if admitted is not None:
-                first = subscriber.thread.tape.said(run_id)
-                after = first[-1].seq if first else after
-                yield admitted, msgspec.msgpack.encode(first)
-            async with aclosing(subscriber.thread.follow(run_id, after, subscriber.reader)) as batches:
-                async for batch in batches:
-                    yield msgspec.msgpack.encode(batch)
-                    if not isinstance(batch, Gap) and batch[-1].is_end:
-                        break
-                    await asyncio.sleep(APART)
-                else:
-                    yield b""  # says that the run goes on elsewhere
-            await asyncio.wait_for(subscriber.farewell.wait(), PARKED_FOR)
-        except TimeoutError:
-            return
-        finally:
-            del self._readers[subscription]
-
-    async def close(self, subscriptions: list[str]) -> None:
-        """Readers have left; their streams end."""
-        for subscription in subscriptions:
-            self._close(subscription)
-
-    def _close(self, subscription: str) -> None:
-        if subscriber := self._readers.get(subscription):
-            subscriber.farewell.set()
-            subscriber.thread.tape.leave(subscriber.run_id, subscriber.reader)
-            return
-        self._farewells[subscription] = None
-        if len(self._farewells) > FAREWELLS:
-            self._farewells.popitem(last=False)
+        async with aclosing(self._thread(thread_id).follow(run_id, after)) as batches:
+            async for batch in batches:
+                yield msgspec.msgpack.encode(batch)
+                await asyncio.sleep(APART)
 
     @property
     def is_idle(self) -> bool:
@@ -154,13 +110,3 @@ class Host:
         if (thread := self._threads.get(thread_id)) is None:
             raise NotHereError
         return thread
-
-
-class _Subscriber:
-    """Who follows a run from another process."""
-
-    def __init__(self, thread: ThreadActor, run_id: str) -> None:
-        self.thread = thread
-        self.run_id = run_id
-        self.reader = Reader()
-        self.farewell = asyncio.Event()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
 from actors.catalog import Catalog
@@ -30,14 +30,8 @@ class Handle(Protocol):
         ...
 
     def stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
-        """What a generator method yields."""
+        """What a generator method yields. Close it to leave; the other side ends then too."""
         ...
-
-    async def outlive(self) -> None:
-        """Return, or raise GoneError, when the process has ended."""
-        ...
-
-    async def kill(self) -> None: ...
 
 
 class RemoteLedger:
@@ -106,43 +100,45 @@ class RemoteLedger:
 
 
 class RemoteSlot:
-    """`actors.slot.Slot`. Can be sent to other processes."""
+    """`actors.slot.Slot`, as the directory sees it; others are told its address."""
 
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
+    def __init__(self, address: str, handle: Handle, end: Callable[[], object]) -> None:
+        self.address = address
+        self._handle = handle
+        self._end = end
 
     async def catalog(self) -> Catalog:
-        return await self.handle.call("catalog")
+        return await self._handle.call("catalog")
 
     async def bind(self, binding: Binding) -> None:
-        await self.handle.call("take", binding)
+        await self._handle.call("take", binding)
 
     async def let_go(self, thread_id: str) -> bool:
-        return await self.handle.call("let_go", thread_id)
+        return await self._handle.call("let_go", thread_id)
 
     async def ping(self) -> bool:
-        return await self.handle.call("ping")
+        return await self._handle.call("ping")
 
     async def watch(self) -> None:
-        await self.handle.outlive()
+        await self._handle.call("outlive")
 
     async def kill(self) -> None:
-        await self.handle.kill()
+        self._end()
 
     async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
-        return await self.handle.call("state", thread_id, graph_id, subgraphs=subgraphs)
+        return await self._handle.call("state", thread_id, graph_id, subgraphs=subgraphs)
 
     async def values(self, thread_id: str, graph_id: str | None) -> bytes:
-        return await self.handle.call("values", thread_id, graph_id)
+        return await self._handle.call("values", thread_id, graph_id)
 
     async def result(self, run: Run) -> bytes | None:
-        return await self.handle.call("result", run)
+        return await self._handle.call("result", run)
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
-        return await self.handle.call("position", thread_id, graph_id)
+        return await self._handle.call("position", thread_id, graph_id)
 
     async def check(self, run: Run) -> None:
-        await self.handle.call("check", run)
+        await self._handle.call("check", run)
 
     async def forget(self, thread_id: str) -> None:
-        await self.handle.call("forget", thread_id)
+        await self._handle.call("forget", thread_id)

@@ -36,6 +36,10 @@ class Slot(Host):
     async def catalog(self) -> Catalog:
         return self._catalog
 
+    async def outlive(self) -> None:
+        """Never return: that the call fails is the news of this process's death."""
+        await asyncio.Event().wait()
+
     async def ping(self) -> bool:
         """Whether no run is in hand."""
         return self.is_idle

@@ -92,16 +92,9 @@ class Tape:
         for run in runs.values():
             run.wake()
 
-    def leave(self, run_id: str, reader: "Reader") -> None:
-        """End a reader's stream, also while it waits."""
-        reader.has_left = True
-        if run := self._runs.get(run_id):
-            run.wake()
-
-    async def follow(self, run_id: str, after: int, reader: "Reader | None" = None) -> AsyncGenerator[Batch, None]:
+    async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """The run's parts numbered above `after`: what is kept, then what comes, until its end or `close`."""
-        reader = reader or Reader()
-        while (run := self._runs.get(run_id)) is not None and not reader.has_left:
+        while (run := self._runs.get(run_id)) is not None:
             changed = run.changed  # taken before looking, so that nothing is missed in between
             if after > (run.last or 0):
                 after = 0  # a number that this run has not said: its reader knows nothing of it
@@ -125,13 +118,6 @@ class Tape:
             run = self._runs.pop(run_id)
             self._bytes -= run.size
             run.wake()  # a reader still there finds that the run has gone from the tape
-
-
-class Reader:
-    """Somebody who follows a run, and may leave while nothing is said."""
-
-    def __init__(self) -> None:
-        self.has_left = False
 
 
 class _RunTape:

@@ -19,7 +19,7 @@ from actors.merging import merged, stored_thread
 from actors.outcomes import Position, Say
 from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import Batch, Submission
-from actors.tape import Reader, Tape
+from actors.tape import Tape
 from storage.errors import ServiceError, ThreadNotFoundError, UnsupportedError
 from storage.records import END, METADATA, Admission, Binding, Failure, Run, RunStatus, Settlement, Thread
 
@@ -83,11 +83,11 @@ class ThreadActor:
         """The run with its final status, once that is committed. NotHereError if it is not in hand, or moves away."""
         return await asyncio.shield(self._in_hand(run_id).settled)
 
-    def follow(self, run_id: str, after: int, reader: Reader) -> AsyncGenerator[Batch, None]:
+    def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """The run's parts above `after`; ends without the run's end when the thread leaves this process."""
         if not self.tape.holds(run_id):
             raise NotHereError
-        return self.tape.follow(run_id, after, reader)
+        return self.tape.follow(run_id, after)
 
     async def delete(self) -> None:
         """Cancel what is in hand, then remove the thread, its runs and its checkpoints."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import tape as tapes
-from actors.tape import BATCH_BYTES, Reader, Tape
+from actors.tape import BATCH_BYTES, Tape
 from storage.records import END, Gap
 
 MANY = 10**9
@@ -94,16 +94,6 @@ async def test_closing_ends_readers_of_a_run_that_goes_on_elsewhere():
     tape.close()
     async with aclosing(tape.follow("a", 0)) as following:
         assert numbers([batch async for batch in following]) == [1]
-
-
-async def test_a_reader_can_leave_while_nothing_is_said():
-    tape, reader = new_tape(), Reader()
-    tape.open_run("a")
-    following = tape.follow("a", 0, reader)
-    waiting = asyncio.ensure_future(anext(following, "left"))
-    await asyncio.sleep(0)
-    tape.leave("a", reader)
-    assert await waiting == "left"
 
 
 async def test_what_is_trimmed_is_said(monkeypatch):
