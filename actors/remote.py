@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Position
@@ -47,7 +49,10 @@ class RemoteLedger:
         return await self._ask("reserve", thread_id, epoch, count)
 
     async def admit(self, admission: Admission) -> None:
-        await self._ask("admit", admission)
+        try:
+            await self._handle.call("admit", admission)
+        except GoneError:
+            await self._ask("admit", replace(admission, again=True))
 
     async def begin(self, run: Run, epoch: int) -> None:
         await self._ask("begin", run, epoch)

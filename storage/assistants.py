@@ -22,8 +22,9 @@ _DECODER = Decoder(Assistant)
 
 def put(writer: Writer, asked: Sequence[list[Assistant]]) -> list[ServiceError | None]:
     """Insert what is new, and bring what graphs say about themselves up to date in what is not."""
-    for assistants in asked:
-        _put(writer.db, assistants)
+    changes = [change for assistants in asked for one in assistants if (change := _change(writer.db, one))]
+    for name, row in changes:
+        writer.put("assistants", name, [(row["assistant_id"], row)])
     return [None for _ in asked]
 
 
@@ -53,14 +54,15 @@ def search(  # noqa: PLR0913 - one argument per filter that clients know
     return found[offset : offset + limit], len(found)
 
 
-def _put(db: DuckDBPyConnection, assistants: list[Assistant]) -> None:
-    for assistant in assistants:
-        stored = _find(db, assistant.assistant_id)
-        if stored is None:
-            _insert(db, assistant)
-        elif _own_words(stored) != _own_words(assistant):
-            given = {"assistant_id": assistant.assistant_id, "updated_at": assistant.updated_at}
-            db.execute(_SQL["update"], {**given, **_own_words(assistant)})
+def _change(db: DuckDBPyConnection, assistant: Assistant) -> tuple[str, dict[str, Any]] | None:
+    """The statement that is to be run, and its row; None if nothing has changed."""
+    stored = _find(db, assistant.assistant_id)
+    if stored is None:
+        return "insert", _row(assistant)
+    if _own_words(stored) != _own_words(assistant):
+        given = {"assistant_id": assistant.assistant_id, "updated_at": assistant.updated_at}
+        return "update", {**given, **_own_words(assistant)}
+    return None
 
 
 def _find(db: DuckDBPyConnection, assistant_id: str) -> Assistant | None:
@@ -68,11 +70,9 @@ def _find(db: DuckDBPyConnection, assistant_id: str) -> Assistant | None:
     return _DECODER.decode(row[0]) if row else None
 
 
-def _insert(db: DuckDBPyConnection, assistant: Assistant) -> None:
-    given = asdict(assistant)
-    for column in ("config", "context", "metadata"):
-        given[column] = queries.encode(given[column])
-    db.execute(_SQL["insert"], given)
+def _row(assistant: Assistant) -> dict[str, Any]:
+    row = asdict(assistant)
+    return row | {column: queries.encode(row[column]) for column in ("config", "context", "metadata")}
 
 
 def _own_words(assistant: Assistant) -> dict[str, Any]:

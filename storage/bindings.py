@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from storage import queries, runs, threads
-from storage.commits import accepted, done, each
+from storage import runs, threads
+from storage.commits import accepted, each
 from storage.epochs import fence
 from storage.errors import ServiceError, ThreadNotFoundError
 from storage.records import Binding, Thread
@@ -19,8 +19,6 @@ from storage.writer import Writer
 
 BLOCK = 10_000
 """How many tape numbers come with a binding."""
-
-_SQL = queries.load("bindings")
 
 
 class Bind(Struct, frozen=True):
@@ -38,31 +36,23 @@ class Reserve(Struct, frozen=True):
     count: int
 
 
-class Release(Struct, frozen=True):
-    """Give back the numbers from `next_seq` on, which were not handed out."""
-
-    thread_id: str
-    epoch: int
-    next_seq: int
-
-
 def bind(writer: Writer, asked: Sequence[Bind]) -> list[Binding | ServiceError]:
     writer.look_up_threads(one.thread_id for one in asked)
     outcomes = each(partial(_taken, writer), asked)
     taken = accepted(outcomes)
-    queries.run(writer.db, _SQL, "insert", [_row(one) for one in taken if one.epoch == 1])
-    queries.run(writer.db, _SQL, "take", [_row(one) for one in taken if one.epoch > 1])
-    found = threads.find_each(writer.db, [one.thread_id for one in taken if writer.thread(one.thread_id).is_stored])
-    return [one if isinstance(one, ServiceError) else _told(writer, one, found) for one in outcomes]
+    known = threads.records(writer, [one.thread_id for one in taken if writer.thread(one.thread_id).is_stored])
+    told = [one if isinstance(one, ServiceError) else _told(writer, one, known) for one in outcomes]
+    _put(writer, "insert", [_row(one) for one in taken if one.epoch == 1])
+    _put(writer, "take", [_row(one) for one in taken if one.epoch > 1])
+    return told
 
 
 def reserve(writer: Writer, asked: Sequence[Reserve]) -> list[int | ServiceError]:
     """The last numbers that may now be handed out."""
-    return _number(writer, asked)
-
-
-def release(writer: Writer, asked: Sequence[Release]) -> list[ServiceError | None]:
-    return done(_number(writer, asked))
+    writer.look_up_threads(one.thread_id for one in asked)
+    outcomes = each(partial(_numbered, writer), asked)
+    _put(writer, "number", accepted(outcomes))
+    return [one if isinstance(one, ServiceError) else one["next_seq"] - 1 for one in outcomes]
 
 
 def _taken(writer: Writer, asked: Bind) -> Binding:
@@ -86,21 +76,12 @@ def _told(writer: Writer, binding: Binding, found: dict[str, Thread]) -> Binding
     return replace(binding, thread=found.get(binding.thread_id), unfinished=todo)
 
 
-def _number(writer: Writer, asked: Sequence[Reserve | Release]) -> list[int | ServiceError]:
-    """Change how far the numbers are given out; for each, the last one that is."""
-    writer.look_up_threads(one.thread_id for one in asked)
-    outcomes = each(partial(_numbered, writer), asked)
-    queries.run(writer.db, _SQL, "number", accepted(outcomes))
-    return [one if isinstance(one, ServiceError) else one["next_seq"] - 1 for one in outcomes]
-
-
-def _numbered(writer: Writer, asked: Reserve | Release) -> dict[str, Any]:
+def _numbered(writer: Writer, asked: Reserve) -> dict[str, Any]:
     fence(writer, asked.thread_id, asked.epoch)
-    next_seq = writer.thread(asked.thread_id).next_seq
-    match asked:
-        case Reserve(count=count):
-            next_seq += count
-        case Release(next_seq=unused):  # only downwards: what was never reserved cannot be given back
-            next_seq = min(next_seq, unused)
+    next_seq = writer.thread(asked.thread_id).next_seq + asked.count
     writer.note_thread(asked.thread_id, next_seq=next_seq)
     return {"thread_id": asked.thread_id, "next_seq": next_seq}
+
+
+def _put(writer: Writer, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    writer.put("bindings", name, [(row["thread_id"], row) for row in rows])

@@ -1,4 +1,4 @@
-"""Many writes in one transaction: those of a kind share their statements, and each has an answer of its own."""
+"""Many writes kept at once: those of a kind are decided together, and each has an answer of its own."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from storage.errors import ServiceError
+from storage.grouping import grouped
+from storage.journal import NotKeptError
 from storage.writer import Writer
 
 T = TypeVar("T")
@@ -24,14 +26,22 @@ class Write(Struct, frozen=True):
     keys: Sequence[str]
     """What it is about. Writes that share a key are made in their order; others in any."""
 
+    @property
+    def kind(self) -> Query[Any, Any]:
+        return self.query
+
 
 def commit(writer: Writer, writes: Sequence[Write]) -> list[Any | Exception]:
-    """Make all `writes` in one transaction; for each, what it returned or the exception that it raised."""
+    """Make all `writes`, for good when this returns; for each, what it returned or the exception that it raised."""
+    outcomes: dict[int, Any] = {}
     try:
-        with writer.transaction():
-            return _together(writer, writes)
-    except Exception:  # noqa: BLE001 - whatever one write raised, the others are innocent of it; each answers for itself
-        return [_alone(writer, write) for write in writes]
+        for group in grouped(writes):
+            answers = _together(writer, [writes[position] for position in group])
+            outcomes.update(zip(group, answers, strict=True))
+        writer.keep()
+    except NotKeptError as error:
+        return [error for _ in writes]
+    return [outcomes[position] for position in range(len(writes))]
 
 
 def each(decide: Callable[[T], R], given: Iterable[T]) -> list[R | ServiceError]:
@@ -55,34 +65,24 @@ def done(outcomes: Iterable[object]) -> list[ServiceError | None]:
     return [outcome if isinstance(outcome, ServiceError) else None for outcome in outcomes]
 
 
-def grouped(writes: Sequence[Write]) -> list[list[int]]:
-    """Positions of writes, in groups of a kind. No key is twice in a group, nor are those that share one reordered."""
-    groups: list[list[int]] = []
-    first_group: dict[str, int] = {}
-    for position, write in enumerate(writes):
-        first = max((first_group.get(key, 0) for key in write.keys), default=0)
-        fitting = (n for n in range(first, len(groups)) if writes[groups[n][0]].query is write.query)
-        group = next(fitting, len(groups))
-        if group == len(groups):
-            groups.append([])
-        groups[group].append(position)
-        first_group.update(dict.fromkeys(write.keys, group + 1))
-    return groups
-
-
-def _together(writer: Writer, writes: Sequence[Write]) -> list[Any | ServiceError]:
-    outcomes: dict[int, Any] = {}
-    for group in grouped(writes):
-        answers = writes[group[0]].query(writer, [writes[position].given for position in group])
-        outcomes.update(zip(group, answers, strict=True))
-    return [outcomes[position] for position in range(len(writes))]
+def _together(writer: Writer, writes: Sequence[Write]) -> Sequence[Any | Exception]:
+    """The answers to writes of a kind."""
+    try:
+        with writer.step():
+            return writes[0].query(writer, [write.given for write in writes])
+    except NotKeptError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever one write raised, the others are innocent of it; each answers for itself
+        return [_alone(writer, write) for write in writes]
 
 
 def _alone(writer: Writer, write: Write) -> Any | Exception:
     writer.doubts = True
     try:
-        with writer.transaction():
+        with writer.step():
             (outcome,) = write.query(writer, [write.given])
+    except NotKeptError:
+        raise
     except Exception as error:  # noqa: BLE001 - handed to the one who asked
         return error
     finally:

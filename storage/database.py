@@ -1,11 +1,14 @@
-"""The DuckDB file: one writer, many readers, never on the event loop.
+"""The DuckDB file and its journal: one writer, many readers, never on the event loop.
 
-Query functions take a connection and know nothing of threads; this decides where they run, and in which transaction.
+Query functions take a connection or a writer and know nothing of threads; this decides where they run, and when the
+database makes what the journal has.
 """
 
 import asyncio
+import logging
 import os
 import queue
+import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -19,6 +22,8 @@ from duckdb import DuckDBPyConnection
 from storage import queries
 from storage.commits import Write, commit
 from storage.errors import ServiceError, UnavailableError
+from storage.journal import Journal
+from storage.making import Backlog
 from storage.writer import Writer
 
 P = ParamSpec("P")
@@ -30,9 +35,14 @@ THREADS = 1
 READERS = 4
 """Reads at a time; more wait their turn."""
 
+BEHIND = 0.25
+"""Seconds by which the database may follow its journal when nobody reads: what gathers meanwhile costs hardly more."""
+
 LARGEST_MEMORY = 4 * 2**30
 
 _SQL = queries.load("database")
+
+logger = logging.getLogger(__name__)
 
 
 class UnreadableError(ServiceError):
@@ -40,7 +50,7 @@ class UnreadableError(ServiceError):
 
 
 class Database:
-    """One DuckDB file. `open` comes first and may be repeated if it failed; `close` is last."""
+    """One DuckDB file and its journal. `open` comes first and may be repeated if it failed; `close` is last."""
 
     def __init__(self, path: str, *, patience: float = 10.0) -> None:
         self._path = path
@@ -51,27 +61,37 @@ class Database:
     async def open(self) -> None:
         """Raises UnavailableError if another process keeps the file, UnreadableError if it cannot be used."""
         self._connection = await self._connect()
-        self._writer = Writer(self._connection)
+        try:
+            await asyncio.to_thread(self._open)
+        except BaseException:
+            self._connection.close()
+            raise
         for _ in range(READERS):
             self._idle.put(self._connection.cursor())
-        self._writing = ThreadPoolExecutor(1, "duckdb-writer")
+        self._writing = ThreadPoolExecutor(1, "ledger-writer")
+        self._making = ThreadPoolExecutor(1, "duckdb-writer")
         self._reading = ThreadPoolExecutor(READERS, "duckdb-reader")
+        self._follower = asyncio.create_task(self._follow(), name="database-follower")
 
     async def close(self) -> None:
-        """Wait for what is running, fold the log into the file, and let go of it."""
+        """Wait for what is running, fold the logs into the file, and let go of it."""
+        self._follower.cancel()
         await asyncio.to_thread(self._close)
 
     async def write_each(self, writes: Sequence[Write]) -> list[Any | Exception]:
-        """Make all `writes` in one transaction; for each, what it returned or the exception that it raised."""
+        """Decide `writes` and keep what they change; for each, what it returned or the exception that it raised."""
         call = partial(commit, self._writer, writes)
-        return await asyncio.get_running_loop().run_in_executor(self._writing, call)
+        outcomes = await asyncio.get_running_loop().run_in_executor(self._writing, call)
+        self._behind.set()
+        return outcomes
 
     async def read(
         self, query: Callable[Concatenate[DuckDBPyConnection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `query` beside the writer. It sees what had been committed when each of its statements began."""
+        """Run `query` beside the writer. It sees all that was answered before it was asked."""
 
         def call() -> T:
+            self._backlog.catch_up()
             cursor = self._idle.get()
             try:
                 return query(cursor, *args, **kwargs)
@@ -79,6 +99,18 @@ class Database:
                 self._idle.put(cursor)
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, call)
+
+    async def _follow(self) -> None:
+        """Have the database make what has gathered, also when nobody reads."""
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            await asyncio.sleep(BEHIND)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._making, self._backlog.catch_up)
+            except UnavailableError:  # the disk is full: what was answered is in the journal, and is tried again
+                logger.exception("The database could not make what is in its journal")
+                self._behind.set()
 
     async def _connect(self) -> DuckDBPyConnection:
         """Open the file, as soon as its previous owner has let go of it."""
@@ -92,9 +124,26 @@ class Database:
                     raise
             await asyncio.sleep(0.05)
 
+    def _open(self) -> None:
+        """What a crash has left in the journal is made before anything is asked."""
+        self._behind = asyncio.Event()
+        self._backlog = Backlog(self._connection)
+        self._journal = Journal(Path(f"{self._path}.journal"))
+        try:
+            for entry in self._journal.open(self._backlog.made):
+                self._backlog.add(entry)
+        except sqlite3.Error as error:
+            raise UnreadableError(f"Cannot use {self._path}.journal: {error}") from error
+        self._backlog.catch_up()
+        self._looking = self._connection.cursor()
+        self._writer = Writer(self._looking, self._journal, self._backlog)
+
     def _close(self) -> None:
-        self._reading.shutdown()
-        self._writing.shutdown()
+        for executor in (self._writing, self._making, self._reading):
+            executor.shutdown()
+        self._backlog.catch_up()
+        self._journal.close(empty=True)
+        self._looking.close()
         for _ in range(READERS):
             self._idle.get().close()
         with closing(self._connection):
@@ -104,6 +153,8 @@ class Database:
 def migrate(db: DuckDBPyConnection) -> None:
     """Apply the schema files that this database has not seen, in order, all or none."""
     with queries.transaction(db):
+        db.execute(_SQL["create_made"])
+        db.execute(_SQL["begin_made"])
         db.execute(_SQL["create_migrations"])
         (applied,) = db.execute(_SQL["applied"]).fetchone() or (0,)
         files = queries.schema()

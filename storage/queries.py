@@ -1,9 +1,9 @@
 """Named SQL from files, how it is run for many rows at once, and values for its columns.
 
 No SQL is ever put together from strings. A statement that is run for rows comes twice: `name` for one row, and
-`name_each` for several, of which each parameter is a list with an element per row. What a statement costs is its
-planning (measured: 0.4 to 0.8 ms, and hardly more for ten rows than for one); for one row the first form takes half as
-long as the second.
+`name_each` for several, of which each parameter is a list with an element per row; a rare one need not have the second.
+What a statement costs is its planning (measured: 0.4 to 0.8 ms, and hardly more for ten rows than for one); for one row
+the first form takes half as long as the second.
 """
 
 import re
@@ -27,9 +27,14 @@ def load(name: str) -> dict[str, Statement]:
 
     They are parsed here, once, which saves a fifth of what each run of them takes.
     """
+    return {name: _parsed(sql) for name, sql in texts(name).items()}
+
+
+def texts(name: str) -> dict[str, str]:
+    """The statements of `sql/<name>.sql` as they stand there: for SQLite, which remembers what it has parsed."""
     text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
     _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return {name: _parsed(sql) for name, sql in zip(parts[::2], parts[1::2], strict=True)}
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def schema() -> list[tuple[int, Path]]:
@@ -46,6 +51,8 @@ def run(
             return []
         case [row]:
             return db.execute(statements[name], row).fetchall()
+        case _ if f"{name}_each" not in statements:
+            return [found for row in rows for found in db.execute(statements[name], row).fetchall()]
         case _:
             columns = {column: [row[column] for row in rows] for column in rows[0]}
             return db.execute(statements[f"{name}_each"], columns).fetchall()

@@ -223,6 +223,8 @@ class Admission(Struct, frozen=True, kw_only=True):
     run: Run
     epoch: int
     new_thread: Thread | None = None
+    again: bool = False
+    """Whether this may have been asked before, and the answer was lost."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):

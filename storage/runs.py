@@ -1,6 +1,6 @@
 """Executions of graphs: admitted, begun, settled. Every write is fenced, and a final status never changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,11 +41,11 @@ class Start(Struct, frozen=True):
 def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | None]:
     """Let runs in, and their threads if those are new. Asked twice, a run is let in once."""
     writer.look_up_threads(one.run.thread_id for one in asked)
-    writer.look_up_runs(one.run.run_id for one in asked if writer.doubts or _lacks_thread(writer, one))
+    writer.look_up_runs(one.run for one in asked if writer.doubts or one.again or _lacks_thread(writer, one))
     outcomes = each(partial(_admitted, writer), asked)
     admitted = [one for one in accepted(outcomes) if one]
-    threads.occupy(writer.db, admitted)
-    queries.run(writer.db, _SQL, "insert", [_row(one.run) for one in admitted])
+    threads.occupy(writer, admitted)
+    _put(writer, "insert", _row, [one.run for one in admitted])
     return done(outcomes)
 
 
@@ -53,7 +53,7 @@ def begin(writer: Writer, asked: Sequence[Start]) -> list[ServiceError | None]:
     """Note the start of attempts; of runs that have ended already, nothing."""
     _look_up(writer, asked)
     outcomes = each(partial(_begun, writer), asked)
-    queries.run(writer.db, _SQL, "begin", [_start(run) for run in accepted(outcomes) if run])
+    _put(writer, "begin", _start, [run for run in accepted(outcomes) if run])
     return done(outcomes)
 
 
@@ -62,8 +62,8 @@ def settle(writer: Writer, asked: Sequence[Settlement]) -> list[ServiceError | N
     _look_up(writer, asked)
     outcomes = each(partial(_settled, writer), asked)
     settled = [one for one in accepted(outcomes) if one]
-    queries.run(writer.db, _SQL, "settle", [_end(one.run) for one in settled])
-    threads.settle(writer.db, settled)
+    _put(writer, "settle", _end, [one.run for one in settled])
+    threads.settle(writer, settled)
     return done(outcomes)
 
 
@@ -143,7 +143,11 @@ def _can_change(writer: Writer, run: Run) -> bool:
 
 def _look_up(writer: Writer, asked: Sequence[Start] | Sequence[Settlement]) -> None:
     writer.look_up_threads(one.run.thread_id for one in asked)
-    writer.look_up_runs(one.run.run_id for one in asked)
+    writer.look_up_runs(one.run for one in asked)
+
+
+def _put(writer: Writer, name: str, row: Callable[[Run], dict[str, Any]], given: Sequence[Run]) -> None:
+    writer.put("runs", name, [(run.thread_id, row(run)) for run in given])
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Conversations, one row each. What they contain is in their checkpoints."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import ServiceError, ThreadExistsError, ThreadNotFoundError
 from storage.records import Admission, Failure, Run, Settlement, Standing, Thread, ThreadStatus
-from storage.writer import Writer
+from storage.writer import Known, Writer
 
 _SQL = queries.load("threads")
 
@@ -37,9 +37,9 @@ def create(writer: Writer, asked: Sequence[Creation]) -> list[Thread | ServiceEr
     """The threads that are stored under these ids now."""
     writer.look_up_threads(one.thread.thread_id for one in asked)
     outcomes = each(partial(_created, writer), asked)
-    _insert(writer.db, [one for one in accepted(outcomes) if isinstance(one, Thread)])
-    found = find_each(writer.db, [one for one in accepted(outcomes) if isinstance(one, str)])
-    return [found[one] if isinstance(one, str) else one for one in outcomes]
+    known = records(writer, [one for one in accepted(outcomes) if isinstance(one, str)])
+    _insert(writer, [one for one in accepted(outcomes) if isinstance(one, Thread)])
+    return [known[one] if isinstance(one, str) else one for one in outcomes]
 
 
 def get(db: DuckDBPyConnection, thread_id: str) -> Thread:
@@ -58,24 +58,38 @@ def find_each(db: DuckDBPyConnection, thread_ids: Iterable[str]) -> dict[str, Th
     return {row[0]: _read(row) for row in rows}
 
 
-def occupy(db: DuckDBPyConnection, admissions: Sequence[Admission]) -> None:
+def records(writer: Writer, thread_ids: Sequence[str]) -> dict[str, Thread]:
+    """Threads that are stored, as anybody would read them now; looked up only where they are not remembered."""
+    unknown = [thread_id for thread_id in thread_ids if writer.thread(thread_id).record is None]
+    found = find_each(writer.db, unknown) if unknown else {}
+    for thread_id, thread in found.items():
+        if thread.status is not ThreadStatus.BUSY:
+            writer.note_thread(thread_id, record=thread)
+    return {thread_id: found.get(thread_id) or _as_it_is(writer.thread(thread_id)) for thread_id in thread_ids}
+
+
+def occupy(writer: Writer, admissions: Sequence[Admission]) -> None:
     """Make threads busy with runs, and remember which graphs they speak with. New ones come with their admission."""
-    _insert(db, [_brought(one.new_thread, one.run) for one in admissions if one.new_thread], unfinished=1)
-    queries.run(db, _SQL, "occupy", [_occupied(one.run) for one in admissions if not one.new_thread])
+    _insert(writer, [_brought(one.new_thread, one.run) for one in admissions if one.new_thread], unfinished=1)
+    known = [one.run for one in admissions if not one.new_thread]
+    for run in known:
+        _note(writer, run.thread_id, partial(_brought, run=run))
+    _put(writer, "occupy", map(_occupied, known))
 
 
-def settle(db: DuckDBPyConnection, settlements: Sequence[Settlement]) -> None:
+def settle(writer: Writer, settlements: Sequence[Settlement]) -> None:
     """Note how runs left their threads."""
-    queries.run(db, _SQL, "vacate", [_vacated(one.run) for one in settlements if not one.standing])
-    queries.run(db, _SQL, "settle", [_left(one.run, one.standing) for one in settlements if one.standing])
+    for one in settlements:
+        _note(writer, one.run.thread_id, partial(_after, run=one.run, standing=one.standing))
+    _put(writer, "vacate", [_vacated(one.run) for one in settlements if not one.standing])
+    _put(writer, "settle", [_left(one.run, one.standing) for one in settlements if one.standing])
 
 
 def delete(writer: Writer, asked: Sequence[Deletion]) -> list[ServiceError | None]:
     writer.look_up_threads(one.thread_id for one in asked)
     outcomes = each(partial(_deleted, writer), asked)
-    for row in accepted(outcomes):
-        writer.db.execute(_SQL["delete"], row)
-        writer.db.execute(_SQL["delete_runs"], row)
+    _put(writer, "delete", accepted(outcomes))
+    _put(writer, "delete_runs", accepted(outcomes))
     return done(outcomes)
 
 
@@ -83,7 +97,7 @@ def _created(writer: Writer, asked: Creation) -> Thread | str:
     """The thread if it is new; or the id of the one that is there already."""
     thread_id = asked.thread.thread_id
     if not writer.thread(thread_id).is_stored:
-        writer.note_thread(thread_id, is_stored=True)
+        writer.note_thread(thread_id, is_stored=True, record=asked.thread)
         return asked.thread
     if asked.existing_ok:
         return thread_id
@@ -98,8 +112,25 @@ def _deleted(writer: Writer, asked: Deletion) -> dict[str, Any]:
     return {"thread_id": asked.thread_id}
 
 
-def _insert(db: DuckDBPyConnection, threads: Sequence[Thread], *, unfinished: int = 0) -> None:
-    queries.run(db, _SQL, "insert", [{"unfinished": unfinished, **_row(thread)} for thread in threads])
+def _put(writer: Writer, name: str, rows: Iterable[dict[str, Any]]) -> None:
+    writer.put("threads", name, [(row["thread_id"], row) for row in rows])
+
+
+def _insert(writer: Writer, threads: Sequence[Thread], *, unfinished: int = 0) -> None:
+    for thread in threads:
+        writer.note_thread(thread.thread_id, record=thread)
+    _put(writer, "insert", [{"unfinished": unfinished, **_row(thread)} for thread in threads])
+
+
+def _note(writer: Writer, thread_id: str, change: Callable[[Thread], Thread]) -> None:
+    """Change what is remembered of a thread, if anything is."""
+    if record := writer.thread(thread_id).record:
+        writer.note_thread(thread_id, record=change(record))
+
+
+def _as_it_is(known: Known) -> Thread:
+    assert known.record is not None, "a thread that is stored was looked up"
+    return replace(known.record, status=ThreadStatus.BUSY) if known.unfinished else known.record
 
 
 def _row(thread: Thread) -> dict[str, Any]:
@@ -139,8 +170,22 @@ def _speaks_with(run: Run) -> dict[str, str]:
 
 
 def _brought(thread: Thread, run: Run) -> Thread:
-    """A new thread, as its first run leaves it."""
+    """A thread, as the admission of a run leaves it."""
     return replace(thread, metadata={**thread.metadata, **_speaks_with(run)}, updated_at=run.created_at)
+
+
+def _after(thread: Thread, run: Run, standing: Standing | None) -> Thread:
+    """A thread as the end of a run leaves it."""
+    if standing is None:
+        return replace(thread, updated_at=run.updated_at)
+    return replace(
+        thread,
+        status=standing.status,
+        error=standing.error,
+        interrupts=standing.interrupts,
+        updated_at=run.updated_at,
+        state_updated_at=run.updated_at,
+    )
 
 
 def _occupied(run: Run) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The connection that writes, and what it knows of threads and runs without looking.
+"""The one who writes: what it knows of threads and runs without looking, and where its changes go.
 
 There is only one writer, so what it remembers stays true until it changes it. It is only a copy: it may be forgotten at
-any time, and is whenever a transaction fails.
+any time, and is whenever a step fails.
 """
 
 from collections import OrderedDict
@@ -14,8 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from storage import queries
+from storage.journal import Change, Journal
+from storage.making import Backlog
+from storage.records import Run, Thread
 
-MOST_REMEMBERED = 20_000
+MOST_REMEMBERED = 10_000
 """Threads, and as many runs; those not needed for longest are forgotten first. More than any commit has writes."""
 
 _SQL = queries.load("writer")
@@ -33,35 +36,75 @@ class Known(Struct, frozen=True):
     """Whether there is a thread of this id; that it was bound does not say so."""
     unfinished: int = 0
     """Its runs without a final status."""
+    record: Thread | None = None
+    """The thread as it is between runs. None when it has to be looked up, or is not stored."""
 
 
 class Writer:
-    """Hand it to the functions that write: they change the database and what is remembered of it together."""
+    """Hand it to the functions that write: they change what is kept and what is remembered of it together."""
 
-    def __init__(self, db: DuckDBPyConnection, *, most_remembered: int = MOST_REMEMBERED) -> None:
-        self.db = db
+    def __init__(
+        self, db: DuckDBPyConnection, journal: Journal, backlog: Backlog, *, most_remembered: int = MOST_REMEMBERED
+    ) -> None:
+        self._db = db
+        self._journal = journal
+        self._backlog = backlog
         self._most_remembered = most_remembered
+        self._step: list[Change] = []
+        self._taken: list[Change] = []
         self.doubts = False
-        """Whether to look for a run before admitting it, also if it is not remembered. Else only its key refuses it."""
+        """Whether to look for a run before admitting it, also if it is not remembered."""
         self._threads: OrderedDict[str, Known] = OrderedDict()
         self._runs: OrderedDict[str, str | None] = OrderedDict()
 
+    # Changing
+
+    @property
+    def db(self) -> DuckDBPyConnection:
+        """The database, with every change that was put before this step: look before you put.
+
+        Raises NotKeptError, and UnavailableError where the database cannot take in what was kept.
+        """
+        assert not self._step, "what this step has put is not there yet"
+        self.keep()
+        self._backlog.catch_up()
+        return self._db
+
+    def put(self, file: str, name: str, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Run the statement `name` of `file` for rows, each with the id of the thread that it is about."""
+        self._step += [Change(file, name, key, row) for key, row in rows]
+
     @contextmanager
-    def transaction(self) -> Generator[None, None, None]:
+    def step(self) -> Generator[None, None, None]:
+        """All that is put in it is taken, or nothing. It is kept by the next `keep`."""
         try:
-            with queries.transaction(self.db):
-                yield
+            yield
         except BaseException:
-            self._threads.clear()
-            self._runs.clear()
+            self._step.clear()
+            self._forget()
             raise
+        self._taken += self._step
+        self._step.clear()
+
+    def keep(self) -> None:
+        """Return when all that was taken survives whatever happens. Raises NotKeptError."""
+        if not self._taken:
+            return
+        try:
+            self._backlog.add(self._journal.append(self._taken, self._backlog.made))
+        except BaseException:
+            self._forget()
+            raise
+        finally:
+            self._taken.clear()
 
     # Threads
 
     def look_up_threads(self, thread_ids: Iterable[str]) -> None:
         """Remember these threads, whether there are such or not."""
-        missing = [{"thread_id": thread_id} for thread_id in _touched(self._threads, thread_ids)]
-        for thread_id, epoch, next_seq, unfinished in queries.run(self.db, _SQL, "thread", missing):
+        missing = _touched(self._threads, thread_ids)
+        rows = queries.run(self._with(missing), _SQL, "thread", [{"thread_id": thread_id} for thread_id in missing])
+        for thread_id, epoch, next_seq, unfinished in rows:
             known = Known(epoch or 0, next_seq or 1, unfinished is not None, unfinished or 0)
             self._remember(self._threads, thread_id, known)
 
@@ -69,15 +112,17 @@ class Writer:
         """One that has been looked up."""
         return self._threads[thread_id]
 
-    def note_thread(self, thread_id: str, **changes: int) -> None:
+    def note_thread(self, thread_id: str, **changes: Any) -> None:
         self._remember(self._threads, thread_id, replace(self._threads[thread_id], **changes))
 
     # Runs
 
-    def look_up_runs(self, run_ids: Iterable[str]) -> None:
+    def look_up_runs(self, runs: Iterable[Run]) -> None:
         """Remember those of these runs that were ever admitted."""
-        missing = [{"run_id": run_id} for run_id in _touched(self._runs, run_ids)]
-        for run_id, thread_id in queries.run(self.db, _SQL, "run", missing):
+        threads = {run.run_id: run.thread_id for run in runs}
+        missing = _touched(self._runs, threads)
+        db = self._with(threads[run_id] for run_id in missing)
+        for run_id, thread_id in queries.run(db, _SQL, "run", [{"run_id": run_id} for run_id in missing]):
             self._remember(self._runs, run_id, thread_id)
 
     def is_admitted(self, run_id: str) -> bool:
@@ -93,10 +138,20 @@ class Writer:
         self._remember(self._runs, run_id, thread_id)
 
     def note_deletion(self, thread_id: str) -> None:
-        self.note_thread(thread_id, is_stored=False, unfinished=0)
+        self.note_thread(thread_id, is_stored=False, unfinished=0, record=None)
         for run_id, of_thread in self._runs.items():
             if of_thread == thread_id:
                 self._runs[run_id] = None
+
+    def _forget(self) -> None:
+        self._threads.clear()
+        self._runs.clear()
+
+    def _with(self, keys: Iterable[str]) -> DuckDBPyConnection:
+        """The database with all changes of these threads; which is as it is, unless one of them was just forgotten."""
+        asked = set(keys)
+        behind = any(change.key in asked for change in self._taken) or self._backlog.mentions(asked)
+        return self.db if behind else self._db
 
     def _remember(self, memory: OrderedDict[str, V], key: str, value: V) -> None:
         memory[key] = value

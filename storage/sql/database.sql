@@ -14,3 +14,16 @@ SELECT coalesce(max(version), 0) FROM migrations;
 
 -- name: record
 INSERT INTO migrations VALUES ($version, $name, now());
+
+-- name: create_made
+-- How much of the journal this database has made.
+CREATE TABLE IF NOT EXISTS made (number BIGINT NOT NULL);
+
+-- name: begin_made
+INSERT INTO made SELECT 0 WHERE NOT EXISTS (FROM made);
+
+-- name: made
+SELECT number FROM made;
+
+-- name: note_made
+UPDATE made SET number = $number;

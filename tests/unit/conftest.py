@@ -1,8 +1,25 @@
+from pathlib import Path
+
 import duckdb
 import pytest
 
 from storage.database import migrate
+from storage.journal import Journal
+from storage.making import Backlog
 from storage.writer import Writer
+
+
+def a_writer(db, **given):
+    """A writer with a journal that nothing survives."""
+    backlog, journal = Backlog(db), Journal(Path(":memory:"))
+    journal.open(backlog.made)
+    return Writer(db, journal, backlog, **given)
+
+
+def do(writer, query, given):
+    """What a write asks for, as a step of its own."""
+    with writer.step():
+        return query(writer, given)
 
 
 @pytest.fixture
@@ -14,4 +31,4 @@ def db():
 
 @pytest.fixture
 def writer(db):
-    return Writer(db)
+    return a_writer(db)

@@ -1,19 +1,24 @@
-"""One file, one writer, many readers; and what is wrong with a file is said by name."""
+"""One file and its journal, one writer, many readers; and what is wrong with a file is said by name."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
+import anyio
 import duckdb
 import pytest
 
-from storage.commits import Write, each, grouped
+from storage import threads
+from storage.commits import Write
 from storage.database import Database, UnreadableError, migrate
-from storage.errors import ConflictError, UnavailableError
+from storage.errors import ThreadExistsError, UnavailableError
+from storage.journal import TRIM_AFTER, Journal
+from storage.threads import Creation
+from tests.factories import a_thread
 
 OWNER = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
-
-KINDS = {"a": lambda writer, given: given, "b": lambda writer, given: given}
 
 
 @pytest.fixture
@@ -25,7 +30,6 @@ def path(tmp_path):
 async def database(path):
     database = Database(path)
     await database.open()
-    await write(database, executing("CREATE TABLE notes (note VARCHAR)"))
     yield database
     await database.close()
 
@@ -44,107 +48,96 @@ def execute(db, sql):
     return db.execute(sql).fetchall()
 
 
-async def write(database, *calls):
-    """A kind each, so that none shares its statements with another."""
-    return await database.write_each([Write(each_alone(call), None, []) for call in calls])
+def creating(name):
+    return Write(threads.create, Creation(a_thread(name), existing_ok=False), [name])
 
 
-def each_alone(call):
+def failing(name, kind):
+    """A write that fails after it has put something."""
+
     def query(writer, given):
-        return each(lambda _: call(writer.db), given)
+        threads.create(writer, given)
+        raise kind
 
-    return query
-
-
-def executing(sql):
-    return lambda db: execute(db, sql)
+    return Write(query, Creation(a_thread(name), existing_ok=False), [name])
 
 
-def noting(note, then=None):
-    def call(db):
-        db.execute("INSERT INTO notes VALUES ($note)", {"note": note})
-        if then:
-            raise then
-        return db.execute("SELECT txid_current()").fetchone()
-
-    return call
+async def names(database):
+    return [name for (name,) in await database.read(execute, "SELECT thread_id FROM threads ORDER BY ALL")]
 
 
-def refuse(db):
-    raise ConflictError("no")
+def entries(path):
+    """How many entries the journal has."""
+    with closing(sqlite3.connect(f"{path}.journal")) as journal:
+        return journal.execute("SELECT count(*) FROM entries").fetchone()[0]
 
 
-async def notes(database):
-    return [note for (note,) in await database.read(execute, "FROM notes ORDER BY note")]
+async def test_what_is_gathered_is_synced_once(database, path):
+    await database.write_each([creating("one"), creating("two"), creating("three")])
+    await database.write_each([creating("four")])
+    assert entries(path) == 2
 
 
-async def test_what_is_gathered_shares_one_transaction(database):
-    one, two, three = await write(database, noting("one"), noting("two"), noting("three"))
-    assert one == two == three
-    assert await write(database, noting("four")) != [one]
+async def test_a_read_sees_all_that_was_answered_before(database):
+    for number in range(20):
+        await database.write_each([creating(f"{number:02}")])
+        assert len(await names(database)) == number + 1
 
 
-@pytest.mark.parametrize(
-    ("writes", "groups"),
-    [
-        pytest.param("", "", id="nothing"),
-        pytest.param("a1 b1 a2 b2", "a1a2 b1b2", id="those of a kind share, whatever came between"),
-        pytest.param("a1 a1 a2", "a1a2 a1", id="one thread is not twice in a group"),
-        pytest.param("b1 a1 b2", "b1b2 a1", id="what shares no key may go first"),
-        pytest.param("a1 b1 a1 b1", "a1 b1 a1 b1", id="one thread keeps its order"),
-        pytest.param("a1 b2 a12 b1", "a1 b2 a12 b1", id="all keys count"),
-        pytest.param("a1 a2 a12 b3", "a1a2 a12 b3", id="the latest of its keys counts"),
-    ],
-)
-def test_writes_are_grouped(writes, groups):
-    given = [Write(KINDS[kind], kind + "".join(keys), keys) for kind, *keys in writes.split()]
-    assert ["".join(given[position].given for position in group) for group in grouped(given)] == groups.split()
+async def test_the_database_follows_by_itself(database, path):
+    await database.write_each([creating("one")])
+    while len(database._backlog):
+        await anyio.lowlevel.checkpoint()
+    assert database._backlog.made == 1
 
 
-async def test_a_refused_call_takes_no_neighbour_with_it(database):
-    one, refused, two = await write(database, noting("one"), refuse, noting("two"))
-    assert isinstance(refused, ConflictError)
-    assert one == two
-    assert await notes(database) == ["one", "two"]
+async def test_a_refused_write_takes_no_neighbour_with_it(database):
+    await database.write_each([creating("there")])
+    _, refused, _ = await database.write_each([creating("one"), creating("there"), creating("two")])
+    assert isinstance(refused, ThreadExistsError)
+    assert await names(database) == ["one", "there", "two"]
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1/'no'", "no SQL at all", "INSERT INTO migrations VALUES (1, '', now())"])
-async def test_a_faulty_call_fails_alone_and_leaves_nothing_behind(database, sql):
-    def faulty(db):
-        noting("half")(db)
-        db.execute(sql)
-
-    one, fault, two = await write(database, noting("one"), faulty, noting("two"))
-    assert isinstance(fault, duckdb.Error)
-    assert one != two
-    assert await notes(database) == ["one", "two"]
+@pytest.mark.parametrize("kind", [ValueError, duckdb.ConversionException])
+async def test_a_faulty_write_fails_alone_and_leaves_nothing_behind(database, kind):
+    outcomes = await database.write_each([creating("one"), failing("half", kind), creating("two")])
+    assert isinstance(outcomes[1], kind)
+    assert await names(database) == ["one", "two"]
 
 
-async def test_a_call_with_an_error_of_pythons_fails_alone_too(database):
-    outcomes = await write(database, noting("one"), noting("half", then=ValueError("no")))
-    assert isinstance(outcomes[1], ValueError)
-    assert await notes(database) == ["one"]
+async def test_a_change_that_cannot_be_made_is_said_and_holds_up_nobody(database, caplog):
+    def query(writer, given):
+        writer.put("runs", "begin", [("bad", {"run_id": "no UUID"})])
+        return [None]
+
+    await database.write_each([creating("one"), Write(query, None, ["bad"]), creating("two")])
+    assert await names(database) == ["one", "two"]
+    assert "no UUID" in caplog.text
+    assert database._backlog.made == 1
 
 
-async def test_reads_go_on_beside_a_write(database):
-    def wait_for_a_reader(db):
-        noting("unseen")(db)
-        asyncio.run_coroutine_threadsafe(read(), loop).result()
-
-    async def read():
-        seen.extend(await notes(database))
-        seen.append("a read in the middle of a write")
-
-    seen, loop = [], asyncio.get_running_loop()
-    await write(database, wait_for_a_reader)
-    assert seen == ["a read in the middle of a write"]
-    assert await notes(database) == ["unseen"]
+async def test_a_journal_that_cannot_be_read_is_named(path, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "treadle.duckdb.journal").write_bytes(b"not a journal" * 1000)
+    with pytest.raises(UnreadableError, match=r"treadle\.duckdb\.journal"):
+        await Database(path).open()
+    with duckdb.connect(path):  # the file is not held
+        pass
 
 
-async def test_time_is_utc_for_writer_and_readers(database):
+async def test_a_journal_forgets_what_has_been_made(tmp_path):
+    journal = Journal(tmp_path / "journal")
+    journal.open(0)
+    for number in range(3 * TRIM_AFTER):
+        journal.append([], made=number)
+    journal.close(empty=False)
+    with closing(sqlite3.connect(tmp_path / "journal")) as db:
+        assert db.execute("SELECT count(*) FROM entries").fetchone()[0] <= TRIM_AFTER + 1
+
+
+async def test_time_is_utc(database):
     zone = "SELECT current_setting('TimeZone')"
-    (written,) = await write(database, executing(zone))
-    assert written == await database.read(execute, zone) == [("UTC",)]
+    assert await database.read(execute, zone) == [("UTC",)]
 
 
 async def test_memory_is_bounded(database):
@@ -153,11 +146,12 @@ async def test_memory_is_bounded(database):
 
 
 async def test_a_file_that_is_closed_can_be_opened_again_and_has_no_log(database, path, tmp_path):
-    await write(database, noting("kept"))
+    await database.write_each([creating("kept")])
     await database.close()
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["treadle.duckdb"]
     await database.open()
-    assert await notes(database) == ["kept"]
+    await database.write_each([creating("later")])
+    assert await names(database) == ["kept", "later"]
 
 
 async def test_a_file_that_another_process_keeps_is_refused_by_name(owner, path):
@@ -183,8 +177,9 @@ async def test_a_file_that_is_no_database_is_named(tmp_path, content):
 
 
 async def test_a_database_of_a_newer_version_is_refused_and_let_go(database, path):
-    await write(database, executing("INSERT INTO migrations VALUES (9999, 'from_the_future', now())"))
     await database.close()
+    with duckdb.connect(path) as db:
+        db.execute("INSERT INTO migrations VALUES (9999, 'from_the_future', now())")
     with pytest.raises(UnreadableError, match=f"{path}.*9999"):
         await Database(path).open()
     with duckdb.connect(path) as db:

@@ -1,5 +1,7 @@
 """Messages arrive as they were sent, however the socket cuts them."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ def test_messages_are_cut_where_they_were_joined(messages, cuts):
     sent = b"".join(map(frame, messages))
     edges = sorted({0, len(sent), *(cut % (len(sent) + 1) for cut in cuts)})
     cutter = Cutter()
-    pieces = [sent[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [sent[start:end] for start, end in pairwise(edges)]
     assert [message for piece in pieces for message in cutter.feed(piece)] == messages
 
 

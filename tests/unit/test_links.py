@@ -1,4 +1,4 @@
-"""Calls and streams between processes: answers are their own, errors keep their kind, and who goes is missed at once."""
+"""Calls and streams between processes: errors keep their kind, and who goes is missed at once."""
 
 import asyncio
 import socket

@@ -13,7 +13,7 @@ STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
 FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each")]
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags"}
 PAGING = {"limit", "offset", "statuses"}
-MIGRATIONS = {"version", "name"}
+MIGRATIONS = {"version", "name", "number"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread) for field in fields(noun)}
 GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS
 

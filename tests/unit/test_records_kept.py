@@ -29,6 +29,7 @@ from storage.records import (
 from storage.runs import Start
 from storage.threads import Creation
 from tests.factories import NOON, a_run, a_thread, an_assistant
+from tests.unit.conftest import do
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
@@ -122,15 +123,15 @@ thorough = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 @thorough
 @given(given=several(THREADS))
 def test_threads_are_read_as_they_were_written_one_or_several(writer, given):
-    assert threads.create(writer, [Creation(thread, existing_ok=False) for thread in given]) == given
+    assert do(writer, threads.create, [Creation(thread, existing_ok=False) for thread in given]) == given
     assert [threads.get(writer.db, thread.thread_id) for thread in given] == given
-    assert threads.create(writer, [Creation(thread, existing_ok=True) for thread in given]) == given
+    assert do(writer, threads.create, [Creation(thread, existing_ok=True) for thread in given]) == given
 
 
 @thorough
 @given(assistant=ASSISTANTS)
 def test_an_assistant_is_read_as_it_was_written(writer, assistant):
-    assistants.put(writer, [[assistant]])
+    do(writer, assistants.put, [[assistant]])
     assert assistants.get(writer.db, assistant.assistant_id) == assistant
 
 
@@ -141,25 +142,26 @@ def test_runs_are_read_as_they_were_admitted_begun_and_settled_one_or_several(wr
         return [runs.get(writer.db, run.thread_id, run.run_id) for run in admitted]
 
     admitted = [run for run, _, _ in given]
-    bindings.bind(writer, [Bind(run.thread_id, must_exist=False) for run in admitted])
-    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread(run.thread_id)) for run in admitted])
+    do(writer, bindings.bind, [Bind(run.thread_id, must_exist=False) for run in admitted])
+    do(writer, runs.admit, [Admission(run=run, epoch=1, new_thread=a_thread(run.thread_id)) for run in admitted])
     assert stored() == admitted
 
     begun = [replace(run, status=RunStatus.RUNNING, **start) for run, start, _ in given]
-    runs.begin(writer, [Start(run, 1) for run in begun])
+    do(writer, runs.begin, [Start(run, 1) for run in begun])
     assert stored() == begun
 
     ended = [replace(run, **end) for run, (_, _, end) in zip(begun, given, strict=True)]
-    runs.settle(writer, [Settlement(run=run, epoch=1, standing=Standing(status=ThreadStatus.IDLE)) for run in ended])
+    idle = Standing(status=ThreadStatus.IDLE)
+    do(writer, runs.settle, [Settlement(run=run, epoch=1, standing=idle) for run in ended])
     assert stored() == ended
 
 
 @thorough
 @given(given=several(THREADS))
 def test_a_thread_keeps_its_metadata_when_runs_come_one_or_several(writer, given):
-    threads.create(writer, [Creation(thread, existing_ok=False) for thread in given])
-    bindings.bind(writer, [Bind(thread.thread_id, must_exist=True) for thread in given])
-    runs.admit(writer, [Admission(run=a_run(thread.thread_id), epoch=1) for thread in given])
+    do(writer, threads.create, [Creation(thread, existing_ok=False) for thread in given])
+    do(writer, bindings.bind, [Bind(thread.thread_id, must_exist=True) for thread in given])
+    do(writer, runs.admit, [Admission(run=a_run(thread.thread_id), epoch=1) for thread in given])
     speaks_with = {"graph_id": "agent", "assistant_id": "a1"}
     stored = [threads.get(writer.db, thread.thread_id).metadata for thread in given]
     assert stored == [{**thread.metadata, **speaks_with} for thread in given]
@@ -167,17 +169,17 @@ def test_a_thread_keeps_its_metadata_when_runs_come_one_or_several(writer, given
 
 def test_a_run_that_starts_at_once_is_admitted_as_it_runs(writer):
     run = a_run(status=RunStatus.RUNNING, attempt=1, started_at=NOON)
-    (binding,) = bindings.bind(writer, [Bind("t1", must_exist=False)])
-    runs.admit(writer, [Admission(run=run, epoch=binding.epoch, new_thread=a_thread())])
+    (binding,) = do(writer, bindings.bind, [Bind("t1", must_exist=False)])
+    do(writer, runs.admit, [Admission(run=run, epoch=binding.epoch, new_thread=a_thread())])
     assert runs.get(writer.db, "t1", run.run_id) == run
     assert threads.get(writer.db, "t1").status == ThreadStatus.BUSY
 
 
 def test_tags_are_columns_of_a_run_and_what_is_no_tag_is_not(writer):
-    bindings.bind(writer, [Bind("t1", must_exist=False)])
+    do(writer, bindings.bind, [Bind("t1", must_exist=False)])
     for tags in (["nightly", 3], "nightly", None):
         run = a_run(request=RunRequest(config={"tags": tags}))
-        runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread())])
+        do(writer, runs.admit, [Admission(run=run, epoch=1, new_thread=a_thread())])
     assert writer.db.execute("SELECT tags FROM runs ORDER BY admission").fetchall() == [(["nightly"],), ([],), ([],)]
 
 
@@ -189,23 +191,27 @@ def test_an_id_that_no_run_has_is_not_found(db, run_id):
 
 def test_a_run_is_not_found_under_another_thread(writer):
     run = a_run()
-    bindings.bind(writer, [Bind("t1", must_exist=False)])
-    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread())])
+    do(writer, bindings.bind, [Bind("t1", must_exist=False)])
+    do(writer, runs.admit, [Admission(run=run, epoch=1, new_thread=a_thread())])
     with pytest.raises(RunNotFoundError, match=run.run_id):
         runs.get(writer.db, "t2", run.run_id)
 
 
 def test_a_graph_speaks_for_itself_and_its_users_for_its_configuration(writer):
     first = an_assistant(config={"tags": ["ours"]}, version=3)
-    assistants.put(writer, [[first]])
+    do(writer, assistants.put, [[first]])
     later = datetime(2026, 12, 1, tzinfo=UTC)
-    assistants.put(writer, [[an_assistant(name="Agent", description="It acts.", created_at=later, updated_at=later)]])
+    do(
+        writer,
+        assistants.put,
+        [[an_assistant(name="Agent", description="It acts.", created_at=later, updated_at=later)]],
+    )
     assert assistants.get(writer.db, "a1") == replace(first, name="Agent", description="It acts.", updated_at=later)
 
 
 def test_an_assistant_that_is_as_before_is_left_as_it_was(writer):
-    assistants.put(writer, [[an_assistant()]])
-    assistants.put(writer, [[an_assistant(updated_at=datetime(2026, 12, 1, tzinfo=UTC))]])
+    do(writer, assistants.put, [[an_assistant()]])
+    do(writer, assistants.put, [[an_assistant(updated_at=datetime(2026, 12, 1, tzinfo=UTC))]])
     assert assistants.get(writer.db, "a1") == an_assistant()
 
 
@@ -232,11 +238,11 @@ SOME = [
     ],
 )
 def test_assistants_are_found_by(writer, filters, expected):
-    assistants.put(writer, [SOME])
+    do(writer, assistants.put, [SOME])
     found, _ = assistants.search(writer.db, **filters)
     assert [assistant.assistant_id for assistant in found] == expected.split()
 
 
 def test_a_search_says_how_many_match_beyond_the_page(writer):
-    assistants.put(writer, [SOME])
+    do(writer, assistants.put, [SOME])
     assert assistants.search(writer.db, name="writer", limit=1)[1] == 2

@@ -9,15 +9,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from storage import bindings, runs, threads
-from storage.bindings import Bind, Release, Reserve
+from storage.bindings import Bind, Reserve
 from storage.commits import Write, commit
 from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
 from storage.records import Admission, Binding, Failure, RunStatus, Settlement, Standing, ThreadStatus
 from storage.runs import Start
 from storage.threads import Creation, Deletion
-from storage.writer import Writer
 from tests.factories import NOON, a_run, a_thread
+from tests.unit.conftest import a_writer, do
 
 THREADS = ["t1", "t2", "t3"]
 THREAD_IDS = st.sampled_from(THREADS)
@@ -68,10 +68,6 @@ class Plain:
         self.fence(asked.thread_id, asked.epoch)
         self.numbers[asked.thread_id] += asked.count
         return self.numbers[asked.thread_id] - 1
-
-    def release(self, asked):
-        self.fence(asked.thread_id, asked.epoch)
-        self.numbers[asked.thread_id] = min(self.numbers[asked.thread_id], asked.next_seq)
 
     def admit(self, admission):
         run = admission.run
@@ -141,9 +137,10 @@ class WhatIsKept(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.db, self.plain = duckdb.connect(), Plain()
-        self.writer, self.waiting, self.expected = Writer(self.db), [], []
+        self.waiting, self.expected = [], []
         self.moments = (NOON.replace(microsecond=number) for number in count())
         migrate(self.db)
+        self.writer = a_writer(self.db)
 
     def teardown(self):
         self.commit()
@@ -184,7 +181,8 @@ class WhatIsKept(RuleBasedStateMachine):
     @rule()
     def forget(self):
         self.commit()
-        self.writer = Writer(self.db)
+        _ = self.writer.db
+        self.writer = a_writer(self.db)
 
     @rule(thread_id=THREAD_IDS, user_id=st.sampled_from(["ann", "bob"]), existing_ok=st.booleans())
     def create(self, thread_id, user_id, existing_ok):
@@ -200,18 +198,12 @@ class WhatIsKept(RuleBasedStateMachine):
         reserve = Reserve(thread_id, self.epoch(thread_id, behind), amount)
         self.both(bindings.reserve, self.plain.reserve, reserve, thread_id)
 
-    @rule(thread_id=THREAD_IDS, behind=BEHIND, given_back=st.integers(-2, bindings.BLOCK))
-    def release(self, thread_id, behind, given_back):
-        next_seq = self.plain.numbers.get(thread_id, 1) - given_back
-        release = Release(thread_id, self.epoch(thread_id, behind), next_seq)
-        self.both(bindings.release, self.plain.release, release, thread_id)
-
     @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, brings_thread=st.booleans())
     def admit(self, run_id, thread_id, behind, brings_thread):
         at = next(self.moments)
         run = a_run(thread_id, run_id=run_id, created_at=at, updated_at=at)
         new_thread = a_thread(thread_id, metadata={"by": "run"}) if brings_thread else None
-        admission = Admission(run=run, epoch=self.epoch(thread_id, behind), new_thread=new_thread)
+        admission = Admission(run=run, epoch=self.epoch(thread_id, behind), new_thread=new_thread, again=True)
         self.both(runs.admit, self.plain.admit, admission, thread_id, run_id)
 
     @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, attempt=st.integers(1, 3))
@@ -261,23 +253,23 @@ class WhatIsKept(RuleBasedStateMachine):
     @invariant()
     def both_know_the_same_threads(self):
         for thread_id in THREADS:
-            assert threads.find(self.db, thread_id) == self.plain.thread(thread_id)
+            assert threads.find(self.writer.db, thread_id) == self.plain.thread(thread_id)
 
     @precondition(lambda self: not self.waiting)
     @invariant()
     def both_know_the_same_runs(self):
         for thread_id in THREADS:
             expected = self.plain.of_thread(thread_id)[::-1]
-            assert runs.of_thread(self.db, thread_id, limit=9, offset=0, status=None) == expected
+            assert runs.of_thread(self.writer.db, thread_id, limit=9, offset=0, status=None) == expected
             for status in (RunStatus.PENDING, RunStatus.SUCCESS):
                 of_status = [run for run in expected if run.status == status]
-                assert runs.of_thread(self.db, thread_id, limit=1, offset=1, status=status) == of_status[1:2]
+                assert runs.of_thread(self.writer.db, thread_id, limit=1, offset=1, status=status) == of_status[1:2]
 
     @precondition(lambda self: not self.waiting)
     @invariant()
     def both_know_what_is_to_be_done(self):
         waiting = [run.thread_id for run in self.plain.runs.values() if run in self.plain.unfinished(run.thread_id)]
-        assert sorted(runs.unfinished_threads(self.db)) == sorted(set(waiting))
+        assert sorted(runs.unfinished_threads(self.writer.db)) == sorted(set(waiting))
 
 
 TestWhatIsKept = WhatIsKept.TestCase
@@ -286,22 +278,22 @@ TestWhatIsKept.settings = settings(max_examples=20, stateful_step_count=30, dead
 
 def test_a_deleted_thread_leaves_rows_for_accounting_and_nothing_that_was_said(writer):
     run = a_run()
-    bindings.bind(writer, [Bind("t1", must_exist=False)])
-    runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread())])
-    threads.delete(writer, [Deletion("t1", 1)])
+    do(writer, bindings.bind, [Bind("t1", must_exist=False)])
+    do(writer, runs.admit, [Admission(run=run, epoch=1, new_thread=a_thread())])
+    do(writer, threads.delete, [Deletion("t1", 1)])
     kept = writer.db.execute("SELECT run_id::VARCHAR, request, deleted_at IS NOT NULL FROM runs").fetchall()
     assert kept == [(run.run_id, None, True)]
-    (again,) = bindings.bind(writer, [Bind("t1", must_exist=False)])
+    (again,) = do(writer, bindings.bind, [Bind("t1", must_exist=False)])
     assert (again.epoch, again.next_seq) == (2, bindings.BLOCK + 1)
 
 
 def test_what_is_forgotten_is_looked_up_again_and_what_is_needed_now_is_not_forgotten(db):
-    writer = Writer(db, most_remembered=2)
+    writer = a_writer(db, most_remembered=2)
     names, given = ["t1", "t2", "t3"], [a_run("t1"), a_run("t2"), a_run("t3")]
     for name, run in zip(names, given, strict=True):
-        assert bindings.bind(writer, [Bind(name, must_exist=False)])[0].epoch == 1
-        assert runs.admit(writer, [Admission(run=run, epoch=1, new_thread=a_thread(name))]) == [None]
+        assert do(writer, bindings.bind, [Bind(name, must_exist=False)])[0].epoch == 1
+        assert do(writer, runs.admit, [Admission(run=run, epoch=1, new_thread=a_thread(name))]) == [None]
     for pair in (given[1:], given[:2]):
         ends = [Settlement(run=replace(run, status=RunStatus.SUCCESS), epoch=1) for run in pair]
-        assert runs.settle(writer, ends) == [None, None]
-    assert [runs.get(db, run.thread_id, run.run_id).status for run in given] == [RunStatus.SUCCESS] * 3
+        assert do(writer, runs.settle, ends) == [None, None]
+    assert [runs.get(writer.db, run.thread_id, run.run_id).status for run in given] == [RunStatus.SUCCESS] * 3
