@@ -5,8 +5,8 @@ A thread that finds no slot lives in the lobby meanwhile, held: it takes runs in
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -141,23 +141,18 @@ class Directory:
         if len(self._pool.waiting) >= LONGEST_WAIT:
             raise UnavailableError("Too many threads wait for a slot")
         self._feed(Wanted(thread_id))
-        loop = asyncio.get_running_loop()
-        patient_until = loop.time() + LOBBY_AFTER
-        while True:
-            async with self._turn(thread_id):
-                if thread_id in self._places:
-                    return _address(self._places[thread_id])
-                changed, waits = self._changed, thread_id in self._pool.waiting
-                patience = patient_until - loop.time()
-                if waits and patience <= 0 and not self._pool.will_serve(thread_id):
-                    await self.lobby.take(await self._ledger.bind(thread_id))
-                    self._places[thread_id] = None
-                    return None
-                if self._pool.holder(thread_id) is None:  # its slot died, or could not take it
-                    self._feed(Wanted(thread_id))
-            if waits:
-                await _wait_for(changed, max(patience, LOBBY_AFTER))
-            await asyncio.sleep(0)  # a move was decided and waits for its turn: let it have it
+        patient_until = asyncio.get_running_loop().time() + LOBBY_AFTER
+        with self._attended(thread_id) as turn:
+            while True:
+                async with turn.lock:
+                    if thread_id not in self._places and self._is_crowded(thread_id, patient_until):
+                        await self.lobby.take(await self._ledger.bind(thread_id))
+                        self._places[thread_id] = None
+                    if thread_id in self._places:
+                        return _address(self._places[thread_id])
+                    if self._pool.holder(thread_id) is None:  # its slot died, or could not take it
+                        self._feed(Wanted(thread_id))
+                await turn.moved(within=LOBBY_AFTER)
 
     async def is_awake(self, thread_id: str) -> bool:
         """Whether the thread lives anywhere now."""
@@ -222,7 +217,7 @@ class Directory:
 
     async def _bind(self, number: int, thread_id: str) -> None:
         try:
-            async with self._turn(thread_id):
+            async with self._moving(thread_id):
                 await self.lobby.let_go(thread_id)
                 self._places.pop(thread_id, None)
                 slot = self._slots[number]
@@ -236,13 +231,18 @@ class Directory:
 
     async def _release(self, number: int, thread_id: str) -> None:
         try:
-            async with self._turn(thread_id):
+            async with self._moving(thread_id):
                 left = await self._slots[number].let_go(thread_id)
                 if left:
                     self._places.pop(thread_id, None)
         except (KeyError, UnavailableError):  # the slot has ended, and its watch says so
             return
         self._feed(Released(number) if left else Kept(number))
+
+    def _is_crowded(self, thread_id: str, patient_until: float) -> bool:
+        """Whether the thread has waited for a slot long enough, and none is on its way."""
+        waits = thread_id in self._pool.waiting and not self._pool.will_serve(thread_id)
+        return waits and asyncio.get_running_loop().time() >= patient_until
 
     async def _reader(self, thread_id: str) -> SlotPort:
         while not self._slots:
@@ -302,17 +302,27 @@ class Directory:
             if idle and self._pool.slots.get(number) is not None and thread_id in self._places:
                 await self.rested(number, thread_id)
 
-    @asynccontextmanager
-    async def _turn(self, thread_id: str) -> AsyncGenerator[None, None]:
+    @contextmanager
+    def _attended(self, thread_id: str) -> Generator["_Turn", None, None]:
+        """The thread's turn, which is there as long as anybody attends to it."""
         turn = self._turns.setdefault(thread_id, _Turn())
         turn.users += 1
         try:
-            async with turn.lock:
-                yield
+            yield turn
         finally:
             turn.users -= 1
             if not turn.users:
                 del self._turns[thread_id]
+
+    @asynccontextmanager
+    async def _moving(self, thread_id: str) -> AsyncGenerator[None, None]:
+        """Move a thread: one move at a time, and whoever waits for it hears of each."""
+        with self._attended(thread_id) as turn:
+            try:
+                async with turn.lock:
+                    yield
+            finally:
+                turn.tell()
 
     def _hold(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -344,11 +354,6 @@ class _Elsewhere:
         await (await self._reader(thread_id)).forget(thread_id)
 
 
-async def _wait_for(changed: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), seconds)
-
-
 def _address(slot: SlotPort | None) -> str | None:
     return slot.address if slot else None
 
@@ -358,8 +363,22 @@ def _ignore(*_: Any) -> None:
 
 
 class _Turn:
-    """A thread's lock, and how many hold it or wait for it: with the last of them it goes."""
+    """A thread's lock, how many hold it or wait for it, and the news that it has moved."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.users = 0
+        self._news = asyncio.Event()
+
+    def tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def moved(self, *, within: float) -> None:
+        """Return when it has moved, or after `within` seconds."""
+        news = self._news
+        timer = asyncio.get_running_loop().call_later(within, news.set)
+        try:
+            await news.wait()
+        finally:
+            timer.cancel()
