@@ -368,17 +368,25 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.users = 0
-        self._news = asyncio.Event()
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        for waiter in self._waiters:
+            _wake(waiter)
 
     async def moved(self, *, within: float) -> None:
         """Return when it has moved, or after `within` seconds."""
-        news = self._news
-        timer = asyncio.get_running_loop().call_later(within, news.set)
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(within, _wake, waiter)
+        self._waiters.add(waiter)
         try:
-            await news.wait()
+            await waiter
         finally:
+            self._waiters.discard(waiter)
             timer.cancel()
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
