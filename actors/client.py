@@ -150,11 +150,9 @@ class Client:
             stream = stream or await self._stream(run, after)
             if stream is None:
                 run = await self._ledger.run(run.thread_id, run.run_id)
-                if run.status.is_final:
-                    for batch in _remembered(run, after):
-                        yield batch
-                    return
-                continue
+                if not run.status.is_final:
+                    continue
+                stream = await self._recall(run, after)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     yield batch
@@ -163,6 +161,8 @@ class Client:
                     after = batch[-1].seq
                     if batch[-1].event == END:
                         return
+            if after and after == run.last_seq:
+                return
             stream = None
             await self._forget(run.thread_id)
 
@@ -180,6 +180,10 @@ class Client:
             else:
                 return stream
         return None
+
+    async def _recall(self, run: Run, after: int) -> "_Stream":
+        """A finished run, from the disk: any slot reads it."""
+        return _Stream((await self._reader(run.thread_id)).stream("recall", run, after))
 
     # Places
 
@@ -267,15 +271,3 @@ def _remember(places: OrderedDict[str, T], thread_id: str, what: T) -> None:
     places[thread_id] = what
     if len(places) > MOST_HINTS:
         places.popitem(last=False)
-
-
-def _remembered(run: Run, after: int) -> list[Batch]:
-    """What a final run's row still says of its tape: that parts are gone, and the end."""
-    end_seq, end_ms = run.last_seq or 0, run.last_ms or 0
-    if after >= end_seq > 0:
-        return []
-    data = msgspec.json.encode({"run_id": run.run_id, "status": run.status, "error": run.error})
-    end: Batch = [Part(end_seq, end_ms, run.run_id, END, data)]
-    if run.first_seq is None or end_seq - max(after + 1, run.first_seq) < 1:
-        return [end]
-    return [Gap(after, None, end_seq, end_ms), end]

@@ -34,9 +34,11 @@ from actors.doors import Door
 from actors.ledger import Ledger
 from actors.links import Links
 from actors.project import Project, SlotSettings
+from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
 from storage.errors import ServiceError, UnavailableError
 from storage.records import Assistant
+from storage.tapes import Limits, Tapes
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class ClusterSettings(Struct, frozen=True):
     most: int
     grace: float
     """Seconds a cancelled run has to stop by itself, before its process is ended."""
+    tape_limits: Limits
 
 
 class Cluster:
@@ -200,10 +203,17 @@ class _DirectoryActor(_Server):
         return addresses.directory
 
     async def _open(self, addresses: Addresses, settings: ClusterSettings, links: Links) -> Directory:
-        slots = SlotSettings(settings.project, str(settings.data / "checkpoints"), settings.grace)
+        slots = SlotSettings(
+            project=settings.project,
+            checkpoints=str(settings.data / "checkpoints"),
+            grace=settings.grace,
+            tapes=str(settings.data / "tapes"),
+            tape_limits=settings.tape_limits,
+        )
         wanted = DirectorySettings(warm=settings.warm, most=settings.most, grace=settings.grace)
         directory = Directory(wanted, RemoteLedger(links.to(addresses.ledger)), _Launcher(addresses, slots, links))
         await directory.open()
+        self._pruning = asyncio.create_task(prune_for_ever(Tapes(settings.data / "tapes", settings.tape_limits)))
         return directory
 
 

@@ -35,8 +35,9 @@ from actors.pool import (
     advance,
 )
 from actors.ports import LedgerPort, Work
+from actors.runtime import Batch
 from storage.errors import UnavailableError
-from storage.records import Binding, Run
+from storage.records import Binding, Part, Run
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ class SlotPort(Protocol):
 
     async def forget(self, thread_id: str) -> None: ...
 
+    async def forget_tape(self, thread_id: str) -> None: ...
+
 
 class Launcher(Protocol):
     async def launch(self, number: int) -> SlotPort:
@@ -118,7 +121,13 @@ class Directory:
         self._ledger = ledger
         self._launcher = launcher
         self.lobby = Host(
-            ledger, _Elsewhere(self._reader), held=True, grace=settings.grace, on_quiet=_ignore, on_lost=_ignore
+            ledger,
+            _Elsewhere(self._reader),
+            _Silence(self._reader),
+            held=True,
+            grace=settings.grace,
+            on_quiet=_ignore,
+            on_lost=_ignore,
         )
         self._pool = Pool(warm=settings.warm, most=settings.most)
         self._slots: dict[int, SlotPort] = {}
@@ -352,6 +361,34 @@ class _Elsewhere:
 
     async def forget(self, thread_id: str) -> None:
         await (await self._reader(thread_id)).forget(thread_id)
+
+
+class _Silence:
+    """What a thread in the lobby needs of a scribe: it says nothing itself."""
+
+    def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
+        self._reader = reader
+
+    def take(self, thread_id: str, part: Part) -> None:  # noqa: ARG002 - the port's arguments
+        raise AssertionError("a held thread says nothing")
+
+    async def flush(self, run_id: str) -> None:
+        """There is nothing."""
+
+    def close_run(self, run_id: str) -> None:
+        """It said nothing."""
+
+    def read(self, *_: object) -> AsyncGenerator[Batch, None]:
+        """Readers of a run that was said elsewhere find it when the thread is there again."""
+        return _nothing()
+
+    async def forget(self, thread_id: str) -> None:
+        await (await self._reader(thread_id)).forget_tape(thread_id)
+
+
+async def _nothing() -> AsyncGenerator[Batch, None]:
+    for batch in ():
+        yield batch
 
 
 def _address(slot: SlotPort | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.errors import NotHereError
-from actors.ports import ExecutorPort, LedgerPort
+from actors.ports import ExecutorPort, LedgerPort, ScribePort
 from actors.runtime import Submission
 from actors.thread import Surroundings, ThreadActor
 from storage.records import Binding, Run
@@ -31,6 +31,7 @@ class Host:
         self,
         ledger: LedgerPort,
         executor: ExecutorPort,
+        scribe: ScribePort,
         *,
         held: bool,
         grace: float,
@@ -39,6 +40,7 @@ class Host:
     ) -> None:
         self._ledger = ledger
         self._executor = executor
+        self._scribe = scribe
         self._held = held
         self._grace = grace
         self._on_quiet = on_quiet
@@ -47,7 +49,13 @@ class Host:
 
     async def take(self, binding: Binding) -> None:
         thread_id = binding.thread_id
-        around = Surroundings(self._held, self._grace, lambda: self._watch_quiet(thread, QUIET_AFTER), self._on_lost)
+        around = Surroundings(
+            scribe=self._scribe,
+            held=self._held,
+            grace=self._grace,
+            on_quiet=lambda: self._watch_quiet(thread, QUIET_AFTER),
+            on_lost=self._on_lost,
+        )
         thread = self._threads[thread_id] = ThreadActor(binding, self._ledger, self._executor, around)
         self._watch_quiet(thread, UNUSED_AFTER)
 

@@ -1,9 +1,11 @@
 """What a thread needs of others, so that it need not know them."""
 
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from actors.outcomes import Outcome, Position, Say
-from storage.records import Admission, Run, Settlement, Thread
+from actors.runtime import Batch
+from storage.records import Admission, Part, Run, Settlement, Thread
 
 
 class Work(Protocol):
@@ -33,6 +35,28 @@ class ExecutorPort(Protocol):
     async def forget(self, thread_id: str) -> None:
         """Remove the thread's checkpoints."""
         ...
+
+
+class ScribePort(Protocol):
+    """Keeps what threads say, after they have said it."""
+
+    def take(self, thread_id: str, part: Part) -> None: ...
+
+    async def flush(self, run_id: str) -> None:
+        """Return when all that a run has said is kept."""
+        ...
+
+    def read(
+        self, thread_id: str, run_id: str, after: int, before: int | None = None, /
+    ) -> AsyncGenerator[Batch, None]:
+        """What is kept of a run above part `after`, and below part `before`."""
+        ...
+
+    def close_run(self, run_id: str) -> None:
+        """The run says no more."""
+        ...
+
+    async def forget(self, thread_id: str) -> None: ...
 
 
 class LedgerPort(Protocol):

@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from msgspec import Struct
 
 from storage.errors import ServiceError
+from storage.tapes import Limits
 
 NOT_OBEYED = ("auth", "checkpointer", "encryption", "http", "store", "ui", "webhooks")
 """Keys of `langgraph.json` that change what a server does, and that this one cannot honour."""
@@ -71,6 +72,9 @@ class SlotSettings(Struct, frozen=True):
     checkpoints: str
     """The folder of the checkpoint files."""
     grace: float
+    tapes: str
+    """The folder of the tapes."""
+    tape_limits: Limits
 
 
 DEMO = Project(

@@ -147,3 +147,6 @@ class RemoteSlot:
 
     async def forget(self, thread_id: str) -> None:
         await self._handle.call("forget", thread_id)
+
+    async def forget_tape(self, thread_id: str) -> None:
+        await self._handle.call("forget_tape", thread_id)

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+
+import msgspec
 
 from actors.catalog import Catalog
 from actors.executor import Executor
@@ -12,7 +14,10 @@ from actors.host import Host
 from actors.outcomes import Position
 from actors.ports import LedgerPort
 from actors.project import SlotSettings
+from actors.recalling import recalled
+from actors.scribe import Scribe
 from storage.records import Run
+from storage.tapes import Tapes
 
 EXIT_LOST = 70
 """Exit status of a process that ends itself because user code would not stop."""
@@ -21,17 +26,20 @@ EXIT_LOST = 70
 class Slot(Host):
     """A host for one thread, with everything that a run needs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process has, by name
         self,
-        settings: SlotSettings,
+        *,
         catalog: Catalog,
         executor: Executor,
+        scribe: Scribe,
         ledger: LedgerPort,
+        grace: float,
         rested: Callable[[str], None],
     ) -> None:
-        super().__init__(ledger, executor, held=False, grace=settings.grace, on_quiet=rested, on_lost=_end_process)
+        super().__init__(ledger, executor, scribe, held=False, grace=grace, on_quiet=rested, on_lost=_end_process)
         self._catalog = catalog
         self._executor: Executor = executor
+        self._scribe: Scribe = scribe
 
     async def catalog(self) -> Catalog:
         return self._catalog
@@ -55,6 +63,14 @@ class Slot(Host):
     async def result(self, run: Run) -> bytes | None:
         return await self._executor.result(run)
 
+    async def recall(self, run: Run, after: int) -> AsyncGenerator[bytes, None]:
+        """The parts of a run that has ended, above `after`, from the disk; each batch in MessagePack."""
+        async for batch in recalled(self._scribe, run, after):
+            yield msgspec.msgpack.encode(batch)
+
+    async def forget_tape(self, thread_id: str) -> None:
+        await self._scribe.forget(thread_id)
+
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await self._executor.position(thread_id, graph_id)
 
@@ -69,7 +85,15 @@ async def open_slot(settings: SlotSettings, ledger: LedgerPort, rested: Callable
     """Load the graphs, in a thread without an event loop: a module may run one of its own while it is imported."""
     graphs, problems = await asyncio.to_thread(load, settings.project)
     executor = Executor(graphs, Path(settings.checkpoints))
-    return Slot(settings, Catalog(graphs.describe(), problems), executor, ledger, rested)
+    scribe = Scribe(Tapes(Path(settings.tapes), settings.tape_limits))
+    return Slot(
+        catalog=Catalog(graphs.describe(), problems),
+        executor=executor,
+        scribe=scribe,
+        ledger=ledger,
+        grace=settings.grace,
+        rested=rested,
+    )
 
 
 def _end_process() -> None:

@@ -12,10 +12,10 @@ from storage.records import END, Gap, Part
 BATCH_BYTES = 64 * 1024
 """Most that one batch holds, a single larger part excepted; a Ray object costs the same whatever its size."""
 
-RUN_BYTES = 32 * 1024 * 1024
+RUN_BYTES = 8 * 1024 * 1024
 """Most that is kept of one run; beyond it the oldest parts go, and a reader who wanted them gets a Gap."""
 
-TAPE_BYTES = 64 * 1024 * 1024
+TAPE_BYTES = 16 * 1024 * 1024
 """Most that is kept of all runs; beyond it finished runs go, the oldest first."""
 
 OVERHEAD = 200
@@ -41,9 +41,9 @@ class Tape:
         self._bytes = 0
         self._closed = False
 
-    def open_run(self, run_id: str) -> None:
-        """Let readers wait for a run that has said nothing yet."""
-        self._runs.setdefault(run_id, _RunTape())
+    def open_run(self, run_id: str, *, lost: int = 0) -> None:
+        """Let readers wait for a run that has said nothing yet; or nothing here, but parts up to `lost` elsewhere."""
+        self._runs.setdefault(run_id, _RunTape(lost))
 
     def holds(self, run_id: str) -> bool:
         return run_id in self._runs
@@ -87,16 +87,16 @@ class Tape:
             run.wake()
 
     def clear(self) -> None:
-        """Forget all that was said; its numbers are not used again."""
-        runs, self._runs, self._bytes = self._runs, {}, 0
-        for run in runs.values():
-            run.wake()
+        """Forget all that was said, once those who follow it now have had it; its numbers are not used again."""
+        self._runs, self._bytes = {}, 0
 
     async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """The run's parts numbered above `after`: what is kept, then what comes, until its end or `close`."""
-        while (run := self._runs.get(run_id)) is not None:
+        if (run := self._runs.get(run_id)) is None:
+            return
+        while True:
             changed = run.changed  # taken before looking, so that nothing is missed in between
-            if after > (run.last or 0):
+            if after > max(run.last, run.lost):
                 after = 0  # a number that this run has not said: its reader knows nothing of it
             if run.lost > after:
                 yield run.gap(after)
@@ -115,31 +115,31 @@ class Tape:
         for run_id in [run_id for run_id, run in self._runs.items() if run.ended]:
             if self._bytes <= TAPE_BYTES:
                 return
-            run = self._runs.pop(run_id)
-            self._bytes -= run.size
-            run.wake()  # a reader still there finds that the run has gone from the tape
+            self._bytes -= self._runs.pop(run_id).size  # who follows it now keeps it until it has had it
 
 
 class _RunTape:
     """One run's part of a tape."""
 
-    def __init__(self) -> None:
+    def __init__(self, lost: int = 0) -> None:
         self.parts: list[Part] = []
         self.size = 0
-        self.lost = 0
-        """Number of the newest part that was trimmed; 0 when none was."""
+        self.lost = lost
+        """Number of the newest part that is not here any more; 0 when all are."""
         self.lost_ms = 0
         self.changed = asyncio.Event()
 
     @property
-    def last(self) -> int | None:
-        return self.parts[-1].seq if self.parts else None
+    def last(self) -> int:
+        return self.parts[-1].seq if self.parts else 0
 
     @property
     def ended(self) -> bool:
         return bool(self.parts) and self.parts[-1].event == END
 
     def gap(self, after: int) -> Gap:
+        if not self.parts:
+            return Gap(after, self.lost + 1, None, self.lost_ms)
         first, last = self.parts[0], self.parts[-1]
         return Gap(after, first.seq, last.seq, self.lost_ms, first.ms, last.ms)
 

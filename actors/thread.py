@@ -7,6 +7,7 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,11 +18,11 @@ from actors.lane import Cancelled, Drop, Effect, Event, Lane, Settled, Start, St
 from actors.liverun import MOST_ATTEMPTS, LiveRun, begun, end_data, outlive, standing_after
 from actors.merging import merged, stored_thread
 from actors.outcomes import Position, Say
-from actors.ports import ExecutorPort, LedgerPort
+from actors.ports import ExecutorPort, LedgerPort, ScribePort
 from actors.runtime import Batch, Submission
 from actors.tape import Tape
 from storage.errors import ServiceError, ThreadNotFoundError, UnsupportedError
-from storage.records import END, METADATA, Admission, Binding, Failure, Run, RunStatus, Settlement, Thread
+from storage.records import END, METADATA, Admission, Binding, Failure, Gap, Part, Run, RunStatus, Settlement, Thread
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ NUMBERS_MORE = 10_000
 class Surroundings(Struct, frozen=True):
     """What the process around a thread gives it."""
 
+    scribe: ScribePort
     held: bool
     """Whether the thread waits for a slot."""
     grace: float
@@ -63,8 +65,8 @@ class ThreadActor:
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
         self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
-        for run_id in self._live:
-            self.tape.open_run(run_id)
+        for run in binding.unfinished:
+            self.tape.open_run(run.run_id, lost=binding.next_seq - 1 if run.first_seq else 0)
         self._lane, effects = recovered(self._live, held=around.held)
         self._carry_out(effects)
 
@@ -83,11 +85,17 @@ class ThreadActor:
         """The run with its final status, once that is committed. NotHereError if it is not in hand, or moves away."""
         return await asyncio.shield(self._in_hand(run_id).settled)
 
-    def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
+    async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
         """The run's parts above `after`; ends without the run's end when the thread leaves this process."""
         if not self.tape.holds(run_id):
             raise NotHereError
-        return self.tape.follow(run_id, after)
+        async with aclosing(self.tape.follow(run_id, after)) as batches:
+            async for batch in batches:
+                if isinstance(batch, Gap):
+                    async for kept in self._recalled(run_id, batch):
+                        yield kept
+                else:
+                    yield batch
 
     async def delete(self) -> None:
         """Cancel what is in hand, then remove the thread, its runs and its checkpoints."""
@@ -98,6 +106,7 @@ class ThreadActor:
             if self._live:
                 await self._quiet.wait()
             await self._executor.forget(self.thread_id)
+            await self._around.scribe.forget(self.thread_id)
             await self._ledger.delete_thread(self.thread_id, self.epoch)
             self._thread = None
             self.tape.clear()
@@ -224,10 +233,12 @@ class ThreadActor:
     ) -> None:
         run_id = live.run.run_id
         live.is_over = True
+        await self._around.scribe.flush(run_id)
         end = self.tape.number(run_id, END, end_data(run_id, status, failure))
         run = live.final(status, failure, position, end)
         standing = standing_after(run, position) if position else None
         await self._ledger.settle(Settlement(run=run, epoch=self.epoch, standing=standing))
+        self._around.scribe.close_run(run_id)
         self.tape.publish(end)  # the status is readable before the stream ends
         del self._live[run_id]
         live.settled.set_result(run)
@@ -247,19 +258,35 @@ class ThreadActor:
     def _say_metadata(self, live: LiveRun) -> None:
         run = live.run
         data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
-        part = self.tape.append(run.run_id, METADATA, msgspec.json.encode(data))
+        part = self._append(run.run_id, METADATA, msgspec.json.encode(data))
         live.first_seq = live.first_seq or part.seq
 
     def _sayer(self, live: LiveRun) -> Say:
         def say(event: str, data: bytes) -> None:
             if live.is_over:  # what would not be cancelled talks on, and nobody listens
                 return
-            self.tape.append(live.run.run_id, event, data)
+            self._append(live.run.run_id, event, data)
             if self.tape.reserved - self.tape.next_seq < NUMBERS_AHEAD and not self._reserving:
                 self._reserving = True
                 self._hold(self._reserve(), f"reserve for {self.thread_id}")
 
         return say
+
+    def _append(self, run_id: str, event: str, data: bytes) -> Part:
+        part = self.tape.append(run_id, event, data)
+        self._around.scribe.take(self.thread_id, part)
+        return part
+
+    async def _recalled(self, run_id: str, gap: Gap) -> AsyncGenerator[Batch, None]:
+        """What is no longer in memory, from the disk; a gap only for what is not there either."""
+        found = False
+        await self._around.scribe.flush(run_id)
+        async with aclosing(self._around.scribe.read(self.thread_id, run_id, gap.after, gap.first)) as kept:
+            async for batch in kept:
+                found = True
+                yield batch
+        if gap.is_trimmed and not found:
+            yield gap
 
     async def _reserve(self) -> None:
         try:

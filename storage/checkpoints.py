@@ -21,6 +21,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from storage import sqlite
+
 FILES = 8
 
 MOST_REMEMBERED = 1_000
@@ -109,10 +111,6 @@ class Checkpoints:
 
 
 def _open(path: Path) -> InlineSaver:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Sync nodes come from other threads; the saver has a lock of its own.
-    saver = InlineSaver(sqlite3.connect(path, timeout=60, check_same_thread=False))
+    saver = InlineSaver(sqlite.connect(path))  # sync nodes come from other threads; the saver has a lock of its own
     saver.setup()
-    # With a write-ahead log NORMAL survives the death of any process; only a power cut may lose the last steps.
-    saver.conn.execute("PRAGMA synchronous = NORMAL")
     return saver

@@ -216,6 +216,11 @@ class Gap(Struct, frozen=True):
     last_ms: int = 0
     """Production time of part `last`."""
 
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether parts are known to be gone, rather than said by an earlier attempt in another process."""
+        return self.ms > 0
+
 
 class Admission(Struct, frozen=True, kw_only=True):
     """A run that is let in, committed together with its thread if that is new."""

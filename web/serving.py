@@ -23,6 +23,7 @@ from actors.cluster import Cluster, ClusterSettings
 from actors.project import DEMO, Project, read
 from actors.runtime import Runtime
 from storage.errors import ServiceError
+from storage.tapes import Limits
 from web.app import create_app
 from web.settings import Settings
 from web.stopping import Server, Stopping
@@ -57,7 +58,12 @@ def serve(  # noqa: PLR0913 - one argument an option of the command
             most = most or default_most()
             warm = min(warm, most)
             wanted = ClusterSettings(
-                project=project, data=data.resolve(), warm=warm, most=most, grace=settings.cancel_grace
+                project=project,
+                data=data.resolve(),
+                warm=warm,
+                most=most,
+                grace=settings.cancel_grace,
+                tape_limits=Limits(settings.tape_hours, settings.tape_run_bytes, settings.tape_bytes),
             )
             return _serve(wanted, settings, listener, f"http://{_shown(host)}:{port}")
     except (UnusableError, ServiceError, ValueError) as error:

@@ -23,6 +23,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     cancel_grace: float = 5.0
     """Seconds a cancelled run has to stop by itself, before its process is ended."""
 
+    tape_hours: float = 24.0
+    """Hours for which what a run has said can be replayed after it was said."""
+    tape_run_bytes: int = 64 * MEBIBYTE
+    """Bytes that are kept of one run's stream, compressed; beyond them its beginning is forgotten."""
+    tape_bytes: int = 4096 * MEBIBYTE
+    """Bytes that are kept of all streams, compressed; beyond them the oldest are forgotten."""
+
     @classmethod
     def from_env(cls, env: Mapping[str, str], prefix: str = "TREADLE_") -> Self:
         """The settings that `env` names, as `TREADLE_BODY_LIMIT` and so on; the others keep their defaults."""

@@ -1,0 +1,5 @@
+-- name: log_ahead
+PRAGMA journal_mode = WAL;
+
+-- name: sync
+PRAGMA synchronous = NORMAL;

@@ -1,0 +1,117 @@
+"""What threads have said, kept for a while: chunks of parts, compressed, in one of several SQLite files by thread id.
+
+Never in the DuckDB file: blobs of this size stall its commits (`design.md`). A chunk that is gone or cannot be read is
+a `Gap` for who reads it, never a silence.
+"""
+
+import logging
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from storage import queries, sqlite
+from storage.records import Gap, Part
+
+FILES = 8
+
+LEVEL = 1
+"""Of zlib: the fastest. Parts repeat one another so much that it takes them to a tenth all the same."""
+
+OLDEST_AT_ONCE = 100
+"""Chunks that are removed together where the tapes are too large."""
+
+_SQL = queries.texts("sqlite/tapes")
+_PARTS = msgspec.msgpack.Decoder(list[Part])
+
+logger = logging.getLogger(__name__)
+
+
+class Limits(Struct, frozen=True):
+    """How much is kept; the oldest goes first."""
+
+    hours: float
+    """How long."""
+    run_bytes: int
+    """Of one run, compressed."""
+    all_bytes: int
+    """Of all of them, compressed."""
+
+
+class Tapes:
+    """Belongs to one OS thread. Raises `sqlite3.Error` where the disk refuses."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._files: dict[int, sqlite3.Connection] = {}
+
+    def append(self, thread_id: str, previous_seq: int, parts: Sequence[Part]) -> None:
+        """Keep parts of a run that follow one another, and part `previous_seq` (0: nothing). Twice is once."""
+        first, last = parts[0], parts[-1]
+        data = zlib.compress(msgspec.msgpack.encode(parts), LEVEL)
+        with self._file(thread_id) as db:
+            row = (thread_id, first.run_id, previous_seq, first.seq, last.seq, last.ms, len(data), data)
+            db.execute(_SQL["append"], row)
+            while self._size(db, first.run_id) > self._limits.run_bytes:
+                db.execute(_SQL["trim_run"], (first.run_id,))
+
+    def next(self, thread_id: str, run_id: str, after: int) -> list[Part] | Gap | None:
+        """The earliest of what is kept of a run above part `after`; a Gap if some of it is gone; None at the end."""
+        found = self._file(thread_id).execute(_SQL["next"], (run_id, after)).fetchone()
+        if found is None:
+            return None
+        previous_seq, last_seq, data = found
+        if previous_seq > after:
+            return Gap(after, previous_seq + 1, None, 0)
+        try:
+            parts = _PARTS.decode(zlib.decompress(data))
+        except (zlib.error, msgspec.DecodeError):
+            logger.exception("Parts %s to %s of run %s cannot be read", after + 1, last_seq, run_id)
+            return Gap(after, last_seq + 1, None, 0)
+        return [part for part in parts if part.seq > after]
+
+    def keeps(self, thread_id: str, run_id: str) -> bool:
+        """Whether anything of a run is kept."""
+        return self._file(thread_id).execute(_SQL["keeps"], (run_id,)).fetchone() is not None
+
+    def forget_thread(self, thread_id: str) -> None:
+        with self._file(thread_id) as db:
+            db.execute(_SQL["forget_thread"], (thread_id,))
+
+    def prune(self, now_ms: int) -> None:
+        """Forget what is too old, then what is too much."""
+        for number in range(FILES):
+            with self._numbered(number) as db:
+                db.execute(_SQL["forget_older"], (now_ms - int(self._limits.hours * 3_600_000),))
+                self._trim(db)
+
+    def close(self) -> None:
+        for db in self._files.values():
+            db.close()
+        self._files.clear()
+
+    def _trim(self, db: sqlite3.Connection) -> None:
+        while db.execute(_SQL["size"]).fetchone()[0] > self._limits.all_bytes // FILES:
+            db.execute(_SQL["forget_oldest"], (OLDEST_AT_ONCE,))
+
+    def _size(self, db: sqlite3.Connection, run_id: str) -> int:
+        return db.execute(_SQL["size_of_run"], (run_id,)).fetchone()[0]
+
+    def _file(self, thread_id: str) -> sqlite3.Connection:
+        return self._numbered(zlib.crc32(thread_id.encode()) % FILES)
+
+    def _numbered(self, number: int) -> sqlite3.Connection:
+        if number not in self._files:
+            self._files[number] = _open(self._folder / f"tapes-{number}.sqlite")
+        return self._files[number]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite.connect(path)
+    for name in ("create", "by_thread", "by_age"):
+        db.execute(_SQL[name])
+    return db

@@ -1,0 +1,28 @@
+"""Files that several processes open at once, new ones too."""
+
+import subprocess
+import sys
+
+OPENS = """
+import sys
+from pathlib import Path
+from storage import sqlite
+sys.stdin.readline()
+for number in range(20):
+    db = sqlite.connect(Path(sys.argv[1]) / f"{number}.sqlite")
+    db.execute("CREATE TABLE IF NOT EXISTS notes (note TEXT)")
+    with db:
+        db.execute("INSERT INTO notes VALUES ('here')")
+    db.close()
+"""
+
+
+def test_processes_that_open_a_new_file_at_once_all_can(tmp_path):
+    command = [sys.executable, "-c", OPENS, str(tmp_path)]
+    openers = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(4)]
+    for opener in openers:
+        opener.stdin.write("\n")
+        opener.stdin.flush()
+    for opener in openers:
+        opener.communicate()
+    assert [opener.returncode for opener in openers] == [0] * 4
