@@ -8,8 +8,8 @@ import { broken } from "./proxy.mjs";
 const url = process.env.TREADLE_URL;
 const client = new Client({ apiUrl: url });
 const hello = { messages: [{ role: "user", content: "hello" }] };
-/** A chat that goes on for some seconds, a token every 50 ms. */
-const chatting = { input: hello, config: { configurable: { pace: 0.05 } } };
+/** A chat that goes on for a second, a token every 20 ms. */
+const chatting = { input: hello, config: { configurable: { pace: 0.02 } } };
 const everything = { ...chatting, streamMode: ["values", "messages-tuple", "updates", "custom"] };
 
 const newThread = async () => (await client.threads.create()).thread_id;
@@ -97,9 +97,14 @@ test("a stream whose connection breaks in mid-run goes on without loss or duplic
   });
 });
 
+test("a heartbeat is no event", async () => {
+  const parts = await all(client.runs.stream(await newThread(), "slow", { input: { seconds: 5.5 } }));
+  assert.deepEqual(events(parts), ["metadata", "values", "values", "end"]);
+});
+
 test("a run that is cancelled is interrupted, its stream ends, and it cannot be cancelled again", async () => {
   const thread = await newThread();
-  const stream = client.runs.stream(thread, "chat", { ...everything, config: { configurable: { pace: 1 } } });
+  const stream = client.runs.stream(thread, "chat", { ...everything, config: { configurable: { pace: 0.3 } } });
   const [parts] = await allAndMidway(stream, ([first]) => client.runs.cancel(thread, first.data.run_id, true));
   const run = parts[0].data.run_id;
   assert.equal(await statusOf(thread, run), "interrupted");
