@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+JS := tests/js/node_modules/.installed
 
-.PHONY: dev test lint format bench install clean
+.PHONY: dev test lint format bench install javascript chromium clean
 
 dev: install
 	@$(BIN)/treadle dev $(ARGS)
 
-test: install
+test: install javascript
 	@$(BIN)/pytest $(ARGS)
 
 lint: install
@@ -34,6 +35,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
 	@touch $(INSTALLED)
 
+# The JavaScript tests. What is missing here is only said: the tests that need it fail, and name it again.
+javascript: $(JS) chromium
+
+$(JS): tests/js/package.json tests/js/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  echo "Installing what the JavaScript tests need into tests/js/node_modules ..." && npm ci --silent --prefix tests/js && touch $(JS); \
+	else echo "No npm, which the JavaScript tests need: apt-get install nodejs npm" >&2; fi
+
+chromium:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium, which the browser tests need ..." && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "No Chromium, which the browser tests need: apt-get install chromium" >&2; fi
+
 clean:
-	rm -rf .venv .treadle .peers build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .treadle .peers tests/js/node_modules build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
