@@ -9,16 +9,19 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import msgspec
 
 from actors.errors import GoneError, NotHereError, RunEndedError
 from actors.links import Links, Peer
 from actors.remote import RemoteLedger
-from actors.runtime import Batch, Parts, Submission
+from actors.runtime import Batch, History, Parts, StateUpdate, Submission
 from storage.errors import UnavailableError
 from storage.records import END, Assistant, Gap, Part, Run, RunStatus, Thread
+from storage.threads import Patch
 
 T = TypeVar("T")
 
@@ -77,9 +80,42 @@ class Client:
             return b"null"
         return await self._read(thread.thread_id, "values", thread.thread_id, thread.metadata.get("graph_id"))
 
-    async def state(self, thread_id: str, *, subgraphs: bool) -> bytes:
-        thread = await self._ledger.thread(thread_id)
-        return await self._read(thread_id, "state", thread_id, thread.metadata.get("graph_id"), subgraphs=subgraphs)
+    async def state(self, thread_id: str, checkpoint: dict[str, Any] | None, *, subgraphs: bool) -> bytes:
+        graph_id = (await self._ledger.thread(thread_id)).metadata.get("graph_id")
+        return await self._read(thread_id, "state", thread_id, graph_id, checkpoint, subgraphs=subgraphs)
+
+    async def history(self, thread_id: str, wanted: History) -> bytes:
+        graph_id = (await self._ledger.thread(thread_id)).metadata.get("graph_id")
+        return await self._read(thread_id, "history", thread_id, graph_id, wanted)
+
+    async def update_state(self, update: StateUpdate) -> bytes:
+        await self._ledger.thread(update.thread_id)
+        return await self._ask(update.thread_id, "update_state", update)
+
+    async def copy_thread(self, thread_id: str) -> Thread:
+        thread, now = await self._ledger.thread(thread_id), datetime.now(UTC)
+        copy = Thread(
+            thread_id=str(uuid4()),
+            metadata=thread.metadata,
+            config=thread.config,
+            user_id=thread.user_id,
+            created_at=now,
+            updated_at=now,
+            state_updated_at=now if thread.state_updated_at else None,
+        )
+        await self._read(thread_id, "copy", thread_id, copy.thread_id)
+        return await self._ledger.create_thread(copy, existing_ok=True)
+
+    async def patch_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread:
+        patched = await self._ledger.patch_thread(Patch(thread_id, metadata, datetime.now(UTC)))
+        while await self._is_awake(thread_id):  # its actor remembers what it was like
+            try:
+                await (await self._place(thread_id)).call("refresh", thread_id)
+            except (NotHereError, GoneError):
+                await self._forget(thread_id)
+            else:
+                break
+        return patched
 
     async def delete_thread(self, thread_id: str) -> None:
         await self._ledger.thread(thread_id)

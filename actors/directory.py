@@ -35,7 +35,7 @@ from actors.pool import (
     advance,
 )
 from actors.ports import LedgerPort, Work
-from actors.runtime import Batch
+from actors.runtime import Batch, StateUpdate
 from storage.errors import UnavailableError
 from storage.records import Binding, Part, Run
 
@@ -84,6 +84,8 @@ class SlotPort(Protocol):
     async def kill(self) -> None: ...
 
     async def position(self, thread_id: str, graph_id: str) -> Position: ...
+
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]: ...
 
     async def check(self, run: Run) -> None: ...
 
@@ -355,6 +357,9 @@ class _Elsewhere:
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await (await self._reader(thread_id)).position(thread_id, graph_id)
+
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+        return await (await self._reader(change.thread_id)).update(change, graph_id)
 
     async def check(self, run: Run) -> None:
         await (await self._reader(run.thread_id)).check(run)

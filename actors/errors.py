@@ -7,6 +7,10 @@ class ThreadBusyError(ConflictError):
     """The thread already has a run, and the strategy is `reject`. The detail is the thread's id."""
 
 
+class InFlightError(ConflictError):
+    """The thread has runs in flight, and its state cannot be changed beside them."""
+
+
 class LineFullError(UnavailableError):
     """The thread has as many waiting runs as it may have; nothing was admitted."""
 

@@ -4,8 +4,8 @@ Runs have one loop and reads the other, so that a node that blocks its loop dela
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,12 +16,16 @@ from actors.errors import CheckpointNotFoundError
 from actors.execution import execute
 from actors.graphs import CompiledGraph, Graphs
 from actors.outcomes import Outcome, Position, Say
+from actors.runtime import History, StateUpdate
 from actors.userloop import Courier, UserLoop, UserTask
 from storage.checkpoints import Checkpoints
 from storage.errors import SenselessError, ServiceError
 from storage.records import Run
 
 T = TypeVar("T")
+
+Access = Literal["threads.read", "threads.update"]
+"""What a graph's factory is told that it is opened for."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +48,27 @@ class Executor:
         found = await self._read_if_possible(thread_id, graph_id, states.position)
         return found or await self._reading.run(partial(self._newest, thread_id))
 
-    async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
+    async def state(self, thread_id: str, graph_id: str | None, at: states.Place, *, subgraphs: bool) -> bytes:
         if graph_id is None:
-            return encode(states.EMPTY)
-        try:
-            return await self._read(thread_id, graph_id, partial(states.state, subgraphs=subgraphs))
-        except ServiceError:
-            raise
-        except Exception as error:  # the graph and its reducers are user code, and refused an input
-            raise SenselessError(f"The state cannot be read: {type(error).__name__}: {error}") from error
+            return encode(states.empty(at))
+        with _as_senseless("The state cannot be read"):
+            return await self._read(thread_id, graph_id, partial(states.state, at=at, subgraphs=subgraphs))
+
+    async def history(self, thread_id: str, graph_id: str | None, wanted: History) -> bytes:
+        if graph_id is None:
+            return b"[]"
+        with _as_senseless("The history cannot be read"):
+            return await self._read(thread_id, graph_id, partial(states.history, wanted=wanted))
+
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+        """Write a checkpoint; where it is, as JSON, and where that leaves the thread."""
+        with _as_senseless("The state cannot be changed like this"):
+            write = partial(states.update, change=change)
+            return await self._read(change.thread_id, graph_id, write, access="threads.update")
+
+    async def copy(self, thread_id: str, to: str) -> None:
+        """Give a new thread the checkpoints of another."""
+        await self._reading.run(partial(self._copy, thread_id, to))
 
     async def values(self, thread_id: str, graph_id: str | None) -> bytes:
         """The values as JSON; `null` also where the graph cannot be asked, so that the thread itself can be read."""
@@ -88,22 +104,29 @@ class Executor:
             logger.warning("Graph %s cannot say what thread %s is like: %r", graph_id, thread_id, error)
             return None
 
-    async def _read(self, thread_id: str, graph_id: str, read: Callable[[CompiledGraph, str], Awaitable[T]]) -> T:
+    async def _read(
+        self,
+        thread_id: str,
+        graph_id: str,
+        read: Callable[[CompiledGraph, str], Awaitable[T]],
+        access: Access = "threads.read",
+    ) -> T:
         async def there() -> T:
-            async with await self._open(thread_id, graph_id, "threads.read") as graph:
+            async with await self._open(thread_id, graph_id, access) as graph:
                 return await read(graph, thread_id)
 
         return await self._reading.run(there)
 
-    async def _open(
-        self, thread_id: str, graph_id: str, access: Literal["threads.read"]
-    ) -> AbstractAsyncContextManager[CompiledGraph]:
+    async def _open(self, thread_id: str, graph_id: str, access: Access) -> AbstractAsyncContextManager[CompiledGraph]:
         saver = self._read_checkpoints.saver(thread_id)
         config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
         return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)
 
     async def _execute(self, run: Run, say: Say) -> Outcome:
         return await execute(self.graphs, self._run_checkpoints.saver(run.thread_id), run, say)
+
+    async def _copy(self, thread_id: str, to: str) -> None:
+        await self._read_checkpoints.copy(thread_id, to)
 
     async def _newest(self, thread_id: str) -> Position:
         saver = self._read_checkpoints.saver(thread_id)
@@ -122,3 +145,14 @@ class Executor:
     async def _forget(self, thread_id: str) -> None:
         saver = self._read_checkpoints.saver(thread_id)
         await saver.adelete_thread(thread_id)
+
+
+@contextmanager
+def _as_senseless(what: str) -> Generator[None, None, None]:
+    """The graph, its reducers and its nodes' names are the user's: what they refuse makes no sense to them."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise SenselessError(f"{what}: {type(error).__name__}: {error}") from error

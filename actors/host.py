@@ -9,7 +9,7 @@ import msgspec
 
 from actors.errors import NotHereError
 from actors.ports import ExecutorPort, LedgerPort, ScribePort
-from actors.runtime import Submission
+from actors.runtime import StateUpdate, Submission
 from actors.thread import Surroundings, ThreadActor
 from storage.records import Binding, Run
 
@@ -70,6 +70,12 @@ class Host:
 
     async def submit(self, submission: Submission) -> Run:
         return await self._thread(submission.run.thread_id).submit(submission)
+
+    async def update_state(self, change: StateUpdate) -> bytes:
+        return await self._thread(change.thread_id).update_state(change)
+
+    async def refresh(self, thread_id: str) -> None:
+        await self._thread(thread_id).refresh()
 
     async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
         await self._thread(thread_id).cancel(run_id, reason)

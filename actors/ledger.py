@@ -12,9 +12,9 @@ from storage.bindings import Bind, Reserve
 from storage.commits import Query, Write
 from storage.database import Database
 from storage.errors import UnavailableError
-from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Thread
+from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread
 from storage.runs import Start
-from storage.threads import Creation, Deletion
+from storage.threads import Creation, Deletion, Patch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,6 +92,12 @@ class Ledger:
 
     async def find_thread(self, thread_id: str) -> Thread | None:
         return await self._read(threads.find, thread_id)
+
+    async def patch_thread(self, patch: Patch) -> Thread:
+        return await self._write(threads.patch, patch, patch.thread_id)
+
+    async def stand(self, stand: Stand) -> None:
+        await self._write(threads.stand, stand, stand.thread_id)
 
     async def delete_thread(self, thread_id: str, epoch: int) -> None:
         await self._write(threads.delete, Deletion(thread_id, epoch), thread_id)

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from actors.outcomes import Outcome, Position, Say
-from actors.runtime import Batch
-from storage.records import Admission, Part, Run, Settlement, Thread
+from actors.runtime import Batch, StateUpdate
+from storage.records import Admission, Part, Run, Settlement, Stand, Thread
 
 
 class Work(Protocol):
@@ -27,6 +27,10 @@ class ExecutorPort(Protocol):
         ...
 
     async def position(self, thread_id: str, graph_id: str) -> Position: ...
+
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+        """Write a checkpoint; where it is, as JSON, and where that leaves the thread."""
+        ...
 
     async def check(self, run: Run) -> None:
         """Raise if the run asks for a checkpoint that does not exist."""
@@ -67,6 +71,8 @@ class LedgerPort(Protocol):
     async def begin(self, run: Run, epoch: int) -> None: ...
 
     async def settle(self, settlement: Settlement) -> None: ...
+
+    async def stand(self, stand: Stand) -> None: ...
 
     async def reserve(self, thread_id: str, epoch: int, count: int) -> int: ...
 

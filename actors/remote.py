@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Position
+from actors.runtime import StateUpdate
 from storage.errors import UnavailableError
-from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Thread
+from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread
+from storage.threads import Patch
 
 PATIENCE = 60.0
 """Seconds for which a write is tried again while the ledger restarts."""
@@ -72,6 +74,12 @@ class RemoteLedger:
     async def find_thread(self, thread_id: str) -> Thread | None:
         return await self._ask("find_thread", thread_id)
 
+    async def patch_thread(self, patch: Patch) -> Thread:
+        return await self._ask("patch_thread", patch)
+
+    async def stand(self, stand: Stand) -> None:
+        await self._ask("stand", stand)
+
     async def delete_thread(self, thread_id: str, epoch: int) -> None:
         await self._ask("delete_thread", thread_id, epoch)
 
@@ -130,14 +138,8 @@ class RemoteSlot:
     async def kill(self) -> None:
         self._end()
 
-    async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
-        return await self._handle.call("state", thread_id, graph_id, subgraphs=subgraphs)
-
-    async def values(self, thread_id: str, graph_id: str | None) -> bytes:
-        return await self._handle.call("values", thread_id, graph_id)
-
-    async def result(self, run: Run) -> bytes | None:
-        return await self._handle.call("result", run)
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+        return await self._handle.call("update", change, graph_id)
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await self._handle.call("position", thread_id, graph_id)

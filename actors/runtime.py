@@ -24,6 +24,30 @@ class Submission(Struct, frozen=True, kw_only=True):
     """Stored together with the run if the thread does not exist; None refuses an unknown thread."""
 
 
+class History(Struct, frozen=True, kw_only=True):
+    """Which of a thread's checkpoints are wanted, newest first."""
+
+    limit: int
+    before: str | None = None
+    """Only those older than this checkpoint."""
+    metadata: dict[str, Any] | None = None
+    """Only those whose metadata have these values."""
+    checkpoint_ns: str = ""
+    """Of which graph: the root, or one of its subgraphs."""
+
+
+class StateUpdate(Struct, frozen=True, kw_only=True):
+    """A change of a thread's state that comes from no run."""
+
+    thread_id: str
+    values: Any
+    """As a node would have returned it."""
+    as_node: str | None = None
+    """The node that it would have been; None leaves it to LangGraph."""
+    checkpoint: dict[str, Any] | None = None
+    """Where to start from: `{"checkpoint_id", "checkpoint_ns", "checkpoint_map"}`. None is the newest."""
+
+
 class Runtime(Protocol):
     """Threads, runs and assistants, wherever they live.
 
@@ -50,8 +74,27 @@ class Runtime(Protocol):
         """The state's values at the newest checkpoint as JSON; `null` before the first."""
         ...
 
-    async def state(self, thread_id: str, *, subgraphs: bool) -> bytes:
-        """The thread's state as the Platform dialect's ThreadState, in JSON."""
+    async def state(self, thread_id: str, checkpoint: dict[str, Any] | None, *, subgraphs: bool) -> bytes:
+        """The thread's state at a checkpoint, None being the newest, as the Platform's ThreadState, in JSON."""
+        ...
+
+    async def history(self, thread_id: str, wanted: History) -> bytes:
+        """The thread's states, in JSON: a list of ThreadState, newest first."""
+        ...
+
+    async def update_state(self, update: StateUpdate) -> bytes:
+        """Change the state, in order with the thread's runs; where its new checkpoint is, in JSON.
+
+        Raises ThreadNotFoundError, InFlightError, SenselessError for what the graph refuses.
+        """
+        ...
+
+    async def copy_thread(self, thread_id: str) -> Thread:
+        """A new thread with the same metadata and checkpoints. Raises ThreadNotFoundError."""
+        ...
+
+    async def patch_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread:
+        """Add to a thread's metadata, key by key. Raises ThreadNotFoundError."""
         ...
 
     async def delete_thread(self, thread_id: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from actors.outcomes import Position
 from actors.ports import LedgerPort
 from actors.project import SlotSettings
 from actors.recalling import recalled
+from actors.runtime import History, StateUpdate
 from actors.scribe import Scribe
 from storage.records import Run
 from storage.tapes import Tapes
@@ -54,8 +56,17 @@ class Slot(Host):
 
     # Reading: any slot can, whichever thread it is bound to
 
-    async def state(self, thread_id: str, graph_id: str | None, *, subgraphs: bool) -> bytes:
-        return await self._executor.state(thread_id, graph_id, subgraphs=subgraphs)
+    async def state(self, thread_id: str, graph_id: str | None, at: dict[str, Any] | None, *, subgraphs: bool) -> bytes:
+        return await self._executor.state(thread_id, graph_id, at, subgraphs=subgraphs)
+
+    async def history(self, thread_id: str, graph_id: str | None, wanted: History) -> bytes:
+        return await self._executor.history(thread_id, graph_id, wanted)
+
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+        return await self._executor.update(change, graph_id)
+
+    async def copy(self, thread_id: str, to: str) -> None:
+        await self._executor.copy(thread_id, to)
 
     async def values(self, thread_id: str, graph_id: str | None) -> bytes:
         return await self._executor.values(thread_id, graph_id)

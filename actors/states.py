@@ -1,13 +1,19 @@
 """A thread's checkpoints, as its users read them. Runs on a user's loop, because graphs are user code."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
+from msgspec.json import decode
 
 from actors.encoding import encode
 from actors.graphs import CompiledGraph
 from actors.outcomes import Position
+from actors.runtime import History, StateUpdate
+
+Place = Mapping[str, Any] | None
+"""A checkpoint: `{"checkpoint_id", "checkpoint_ns", "checkpoint_map"}`, each optional; None is the newest."""
 
 EMPTY = {
     "values": {},
@@ -26,18 +32,44 @@ EMPTY = {
 
 async def position(graph: CompiledGraph, thread_id: str) -> Position:
     """Where the newest checkpoint is, and what it waits for."""
-    snapshot = await graph.aget_state(_config(thread_id))
+    return position_at(await graph.aget_state(_config(thread_id)))
+
+
+def position_at(snapshot: StateSnapshot) -> Position:
+    # Plain JSON, because others are told who do not have the classes of the user's project.
+    waits = {task.id: decode(encode(_interrupts(task.interrupts))) for task in snapshot.tasks if task.interrupts}
     return Position(
         checkpoint_id=_checkpoint_id(snapshot.config) if snapshot.created_at else None,
         has_next=bool(snapshot.next),
-        interrupts={task.id: _interrupts(task.interrupts) for task in snapshot.tasks if task.interrupts},
+        interrupts=waits,
     )
 
 
-async def state(graph: CompiledGraph, thread_id: str, *, subgraphs: bool) -> bytes:
-    """The Platform's ThreadState, as JSON."""
-    snapshot = await graph.aget_state(_config(thread_id), subgraphs=subgraphs)
-    return encode(_thread_state(snapshot) if snapshot.created_at else EMPTY)
+async def state(graph: CompiledGraph, thread_id: str, at: Place, *, subgraphs: bool) -> bytes:
+    """The Platform's ThreadState at a checkpoint, as JSON. One that is not there is as empty as a new thread."""
+    snapshot = await graph.aget_state(_config(thread_id, at), subgraphs=subgraphs)
+    return encode(_thread_state(snapshot) if snapshot.created_at else empty(at))
+
+
+def empty(at: Place) -> dict[str, Any]:
+    """What the state says where there is no checkpoint."""
+    return {**EMPTY, "checkpoint_id": (at or {}).get("checkpoint_id")}
+
+
+async def history(graph: CompiledGraph, thread_id: str, wanted: History) -> bytes:
+    """States, newest first, as a JSON list of the Platform's ThreadState."""
+    before = _config(thread_id, {"checkpoint_id": wanted.before}) if wanted.before else None
+    config = _config(thread_id, {"checkpoint_ns": wanted.checkpoint_ns})
+    found = graph.aget_state_history(config, filter=wanted.metadata, before=before, limit=wanted.limit)
+    return encode([_thread_state(snapshot) async for snapshot in found])
+
+
+async def update(graph: CompiledGraph, thread_id: str, change: StateUpdate) -> tuple[bytes, Position]:
+    """Write a checkpoint; where it is, as JSON, and where that leaves the thread."""
+    written = await graph.aupdate_state(_config(thread_id, change.checkpoint), change.values, change.as_node)
+    place = _checkpoint(written) or {}
+    answer = {"checkpoint": place, "configurable": place, "checkpoint_id": place.get("checkpoint_id")}
+    return encode(answer), await position(graph, thread_id)
 
 
 async def values(graph: CompiledGraph, thread_id: str) -> bytes:
@@ -50,16 +82,16 @@ async def result(graph: CompiledGraph, thread_id: str, checkpoint_id: str) -> by
     """What a run returned that ended at this checkpoint: its output, with `__interrupt__` if it paused there."""
     newest = await graph.aget_state(_config(thread_id))
     ended_here = _checkpoint_id(newest.config) == checkpoint_id
-    snapshot = newest if ended_here else await graph.aget_state(_config(thread_id, checkpoint_id))
+    snapshot = newest if ended_here else await graph.aget_state(_config(thread_id, {"checkpoint_id": checkpoint_id}))
     output = _output(graph, snapshot.values)
     if snapshot.interrupts and isinstance(output, dict):
         output = {**output, "__interrupt__": list(snapshot.interrupts)}
     return encode(output)
 
 
-def _config(thread_id: str, checkpoint_id: str | None = None) -> RunnableConfig:
-    configurable = {"thread_id": thread_id, "checkpoint_ns": ""}
-    return {"configurable": configurable | ({"checkpoint_id": checkpoint_id} if checkpoint_id else {})}
+def _config(thread_id: str, at: Place = None) -> RunnableConfig:
+    place = {key: value for key, value in (at or {}).items() if value is not None}
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", **place}}
 
 
 def _output(graph: CompiledGraph, values: Any) -> Any:

@@ -8,21 +8,37 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from actors.errors import NotHereError, ThreadBusyError
+from actors.errors import InFlightError, NotHereError, ThreadBusyError
 from actors.lane import Cancelled, Drop, Effect, Event, Lane, Settled, Start, Stop, Submitted, advance, recovered
 from actors.liverun import MOST_ATTEMPTS, LiveRun, begun, end_data, outlive, standing_after
 from actors.merging import merged, stored_thread
 from actors.outcomes import Position, Say
 from actors.ports import ExecutorPort, LedgerPort, ScribePort
-from actors.runtime import Batch, Submission
+from actors.runtime import Batch, StateUpdate, Submission
 from actors.tape import Tape
-from storage.errors import ServiceError, ThreadNotFoundError, UnsupportedError
-from storage.records import END, METADATA, Admission, Binding, Failure, Gap, Part, Run, RunStatus, Settlement, Thread
+from storage.errors import SenselessError, ServiceError, ThreadNotFoundError, UnsupportedError
+from storage.records import (
+    END,
+    METADATA,
+    Admission,
+    Binding,
+    Failure,
+    Gap,
+    Part,
+    Run,
+    RunStatus,
+    Settlement,
+    Stand,
+    Standing,
+    Thread,
+    ThreadStatus,
+)
 
 T = TypeVar("T")
 
@@ -97,6 +113,14 @@ class ThreadActor:
                 else:
                     yield batch
 
+    async def update_state(self, change: StateUpdate) -> bytes:
+        """Change the state between two runs; where its new checkpoint is, in JSON."""
+        return await asyncio.shield(self._hold(self._update(change), "update"))
+
+    async def refresh(self) -> None:
+        """Somebody else has changed the thread's row: look at it again before the next run."""
+        self._thread = None
+
     async def delete(self) -> None:
         """Cancel what is in hand, then remove the thread, its runs and its checkpoints."""
         async with self._mailbox:
@@ -148,6 +172,23 @@ class ThreadActor:
             self.tape.open_run(run.run_id)
             self._enter(*advance(self._lane, event))
             return run
+
+    async def _update(self, change: StateUpdate) -> bytes:
+        async with self._mailbox:
+            self._check_here()
+            if self._live:
+                raise InFlightError(f"Thread {self.thread_id} has in-flight runs: {', '.join(self._live)}")
+            thread = await self._known_thread()
+            if thread is None:
+                raise ThreadNotFoundError(self.thread_id)
+            if (graph_id := thread.metadata.get("graph_id")) is None:
+                raise SenselessError(f"Thread {self.thread_id} has no graph: no run has been made on it yet")
+            answer, position = await self._executor.update(change, graph_id)
+            status = ThreadStatus.INTERRUPTED if position.has_next else ThreadStatus.IDLE
+            standing = Standing(status=status, interrupts=position.interrupts)
+            at = datetime.now(UTC)
+            await self._ledger.stand(Stand(thread_id=self.thread_id, epoch=self.epoch, at=at, standing=standing))
+            return answer
 
     async def _known_thread(self) -> Thread | None:
         """The thread as it is stored; it may have been created since we were bound."""

@@ -21,7 +21,9 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from storage import sqlite
+from storage import queries, sqlite
+
+_SQL = queries.texts("sqlite/checkpoints")
 
 FILES = 8
 
@@ -103,6 +105,14 @@ class Checkpoints:
         if path not in self._savers:
             self._savers[path] = _open(path)
         return self._savers[path]
+
+    async def copy(self, thread_id: str, to: str) -> None:
+        """Give a thread that has none the checkpoints of another, with all that was written to them."""
+        source, target = self.saver(thread_id).conn, self.saver(to).conn
+        for table in ("checkpoints", "writes"):
+            rows = source.execute(_SQL[f"{table}_of"], {"thread_id": thread_id}).fetchall()
+            target.executemany(_SQL[f"put_{table}"], [(to, *row) for row in rows])
+        target.commit()
 
     def close(self) -> None:
         for saver in self._savers.values():

@@ -241,6 +241,15 @@ class Standing(Struct, frozen=True, kw_only=True):
     interrupts: dict[str, list[Any]] = {}
 
 
+class Stand(Struct, frozen=True, kw_only=True):
+    """How a change of its state, by no run, leaves a thread. That the last run failed stays true."""
+
+    thread_id: str
+    epoch: int
+    at: datetime
+    standing: Standing
+
+
 class Settlement(Struct, frozen=True, kw_only=True):
     """The end of a run, and what it leaves behind: committed together."""
 

@@ -1,6 +1,7 @@
 """Conversations, one row each. What they contain is in their checkpoints."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from storage import queries
 from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import ServiceError, ThreadExistsError, ThreadNotFoundError
-from storage.records import Admission, Failure, Run, Settlement, Standing, Thread, ThreadStatus
+from storage.records import Admission, Failure, Run, Settlement, Stand, Standing, Thread, ThreadStatus
 from storage.writer import Known, Writer
 
 _SQL = queries.load("threads")
@@ -24,6 +25,14 @@ class Creation(Struct, frozen=True):
 
     thread: Thread
     existing_ok: bool
+
+
+class Patch(Struct, frozen=True):
+    """Add to a thread's metadata, key by key."""
+
+    thread_id: str
+    metadata: dict[str, Any]
+    at: datetime
 
 
 class Deletion(Struct, frozen=True):
@@ -85,6 +94,28 @@ def settle(writer: Writer, settlements: Sequence[Settlement]) -> None:
     _put(writer, "settle", [_left(one.run, one.standing) for one in settlements if one.standing])
 
 
+def stand(writer: Writer, asked: Sequence[Stand]) -> list[ServiceError | None]:
+    """Note how changes of their states leave threads."""
+    writer.look_up_threads(one.thread_id for one in asked)
+    outcomes = each(partial(_stood, writer), asked)
+    for one in accepted(outcomes):
+        _note(writer, one.thread_id, partial(_standing, one=one))
+    _put(writer, "stand", map(_standing_row, accepted(outcomes)))
+    return done(outcomes)
+
+
+def patch(writer: Writer, asked: Sequence[Patch]) -> list[Thread | ServiceError]:
+    """The threads, with what was added to their metadata. Keys are added and replaced, never removed."""
+    writer.look_up_threads(one.thread_id for one in asked)
+    outcomes = each(partial(_patched, writer), asked)
+    known = records(writer, [one.thread_id for one in accepted(outcomes)])
+    for one in accepted(outcomes):
+        known[one.thread_id] = _with_metadata(known[one.thread_id], one)
+        _note(writer, one.thread_id, partial(_with_metadata, one=one))
+    _put(writer, "patch", [_patch_row(known[one.thread_id]) for one in accepted(outcomes)])
+    return [one if isinstance(one, ServiceError) else known[one.thread_id] for one in outcomes]
+
+
 def delete(writer: Writer, asked: Sequence[Deletion]) -> list[ServiceError | None]:
     writer.look_up_threads(one.thread_id for one in asked)
     outcomes = each(partial(_deleted, writer), asked)
@@ -102,6 +133,44 @@ def _created(writer: Writer, asked: Creation) -> Thread | str:
     if asked.existing_ok:
         return thread_id
     raise ThreadExistsError(thread_id)
+
+
+def _stood(writer: Writer, asked: Stand) -> Stand:
+    fence(writer, asked.thread_id, asked.epoch)
+    return asked
+
+
+def _standing(thread: Thread, one: Stand) -> Thread:
+    failed = thread.status is ThreadStatus.ERROR
+    status = thread.status if failed else one.standing.status
+    return replace(
+        thread, status=status, interrupts=one.standing.interrupts, updated_at=one.at, state_updated_at=one.at
+    )
+
+
+def _standing_row(one: Stand) -> dict[str, Any]:
+    interrupts = queries.encode(one.standing.interrupts)
+    return {
+        "thread_id": one.thread_id,
+        "status": one.standing.status,
+        "interrupts": interrupts,
+        "updated_at": one.at,
+    }
+
+
+def _patched(writer: Writer, asked: Patch) -> Patch:
+    if not writer.thread(asked.thread_id).is_stored:
+        raise ThreadNotFoundError(asked.thread_id)
+    return asked
+
+
+def _with_metadata(thread: Thread, one: Patch) -> Thread:
+    return replace(thread, metadata={**thread.metadata, **one.metadata}, updated_at=one.at)
+
+
+def _patch_row(thread: Thread) -> dict[str, Any]:
+    metadata = queries.encode(thread.metadata)
+    return {"thread_id": thread.thread_id, "metadata": metadata, "updated_at": thread.updated_at}
 
 
 def _deleted(writer: Writer, asked: Deletion) -> dict[str, Any]:

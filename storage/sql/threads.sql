@@ -96,3 +96,15 @@ DELETE FROM threads WHERE thread_id = $thread_id;
 -- name: delete_runs
 -- What is kept of them is accounting. Runs of an earlier thread of this id were deleted with it.
 UPDATE runs SET deleted_at = coalesce(deleted_at, now()), request = NULL WHERE thread_id = $thread_id;
+
+-- name: stand
+-- A change of its state, by no run. That the last run failed stays true.
+UPDATE threads
+   SET status = CASE WHEN status = 'error' THEN status ELSE $status END,
+       interrupts = $interrupts,
+       updated_at = $updated_at,
+       state_updated_at = $updated_at
+ WHERE thread_id = $thread_id;
+
+-- name: patch
+UPDATE threads SET metadata = $metadata, updated_at = $updated_at WHERE thread_id = $thread_id;

@@ -29,6 +29,7 @@ def read(tapes, after=0, run_id="r1"):
     while (batch := tapes.next("t1", run_id, after)) is not None:
         if isinstance(batch, Gap):
             found.append(batch)
+            assert batch.first is not None
             after = batch.first - 1
         else:
             found += [part.seq for part in batch]

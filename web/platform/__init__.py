@@ -9,18 +9,19 @@ from web import errors
 from web.platform.assistants import AssistantController
 from web.platform.creation import CreationController
 from web.platform.runs import RunController
+from web.platform.states import StateController
 from web.platform.threads import ThreadController
 
 ROUTERS = [
     Router(
         "/",
-        route_handlers=[AssistantController, ThreadController, CreationController, RunController],
+        route_handlers=[AssistantController, ThreadController, StateController, CreationController, RunController],
         exception_handlers=errors.PLATFORM,
         tags=["Platform"],
     ),
     Router(
         "/api",
-        route_handlers=[AssistantController, ThreadController],
+        route_handlers=[AssistantController, ThreadController, StateController],
         exception_handlers=errors.PLATFORM,
         tags=["Platform, under /api"],
     ),

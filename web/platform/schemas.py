@@ -23,6 +23,11 @@ class ThreadCreate(Struct, frozen=True):
     supersteps: list[Any] | None = None
 
 
+class ThreadPatch(Struct, frozen=True):
+    metadata: dict[str, Any] | None = None
+    ttl: dict[str, Any] | float | None = None
+
+
 class AssistantSearch(Struct, frozen=True):
     metadata: dict[str, Any] | None = None
     graph_id: str | None = None

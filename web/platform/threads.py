@@ -1,21 +1,21 @@
-"""Threads and their state."""
+"""Threads: made, read, changed, copied, removed."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import uuid4
 
-from litestar import Controller, Response, delete, get, post
-from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Controller, Response, delete, get, patch, post
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from storage import records
 from web.bodies import refuse, strictly
 from web.dependencies import AnyRequest, Gate, TheGate
 from web.platform import ids, schemas
 from web.platform.requests import metadata_of
-from web.platform.schemas import Thread, ThreadCreate, ThreadState
-from web.query import Flag, Names, flag, refuse_query
+from web.platform.schemas import Thread, ThreadCreate, ThreadPatch
+from web.query import refuse_query
 
+Prefer = Annotated[str | None, HeaderParameter(name="Prefer")]
 Include = Annotated[str | None, QueryParameter(description="Not supported yet")]
 
 
@@ -51,15 +51,29 @@ class ThreadController(Controller):
         await ids.check_thread(gate.runtime, thread_id)
         await gate.runtime.delete_thread(thread_id)
 
-    @get("/{thread_id:str}/state", responses={200: ResponseSpec(ThreadState, generate_examples=False)})
-    async def state(
-        self, thread_id: FromPath[str], gate: TheGate, subgraphs: Flag = None, select: Names = None
-    ) -> Response[bytes]:
-        """The thread at its newest checkpoint; with `subgraphs`, the states of its subgraphs too."""
-        refuse_query(select=select)
-        deep = flag("subgraphs", subgraphs)
+    @patch("/{thread_id:str}")
+    async def change(
+        self,
+        thread_id: FromPath[str],
+        data: JSONBody[ThreadPatch],
+        request: AnyRequest,
+        gate: TheGate,
+        prefer: Prefer = None,
+    ) -> Response[Thread] | Response[None]:
+        """Add to a thread's metadata, key by key. `Prefer: return=minimal` is answered 204."""
+        asked, _ = await strictly(request, data)
+        refuse(ttl=asked.ttl is not None)
         await ids.check_thread(gate.runtime, thread_id)
-        return Response(await gate.runtime.state(thread_id, subgraphs=deep), media_type="application/json")
+        thread = await gate.runtime.patch_thread(thread_id, metadata_of(asked.metadata))
+        if "return=minimal" in (prefer or ""):
+            return Response(None, status_code=204)
+        return Response(await _shape(gate, thread))
+
+    @post("/{thread_id:str}/copy", status_code=200)
+    async def copy(self, thread_id: FromPath[str], gate: TheGate) -> Thread:
+        """A new thread with the same metadata and checkpoints, which goes its own way."""
+        await ids.check_thread(gate.runtime, thread_id)
+        return await _shape(gate, await gate.runtime.copy_thread(thread_id))
 
 
 async def _shape(gate: Gate, thread: records.Thread) -> Thread:
