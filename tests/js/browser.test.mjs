@@ -68,6 +68,22 @@ test("an interrupt is shown after a reload, and a resume finishes it", async () 
   });
 });
 
+test("a message that is edited makes a branch, and the page can go back to the other", async () => {
+  await opened({ history: true }, async (page) => {
+    await send(page, "hello");
+    await page.getByText("You said: “hello”").waitFor();
+    await idle(page);
+    const first = await messages(page);
+    await page.getByRole("button", { name: "Edit" }).click();
+    await page.getByText("You said: “hello again”").waitFor();
+    await idle(page);
+    assert.equal((await messages(page)).length, 2);
+    await page.locator("button.branch", { hasText: "1" }).first().click();
+    await page.getByText("You said: “hello”").waitFor();
+    assert.deepEqual(await messages(page), first);
+  });
+});
+
 test("a page that is reloaded in mid-run goes on with it", async () => {
   await opened({ pace: 0.08, reconnect: true }, async (page) => {
     const before = await submitted(page, "hello");

@@ -50,6 +50,33 @@ test("an empty thread has a state without a checkpoint", async () => {
   assert.deepEqual(state.values, {});
 });
 
+test("an empty thread has no history", async () => {
+  assert.deepEqual(await client.threads.getHistory(await newThread()), []);
+});
+
+test("the history goes from the head to the first checkpoint, each the parent of the one before", async () => {
+  const thread = await newThread();
+  await client.runs.wait(thread, "stepping", { input: { steps: [] } });
+  const states = await client.threads.getHistory(thread);
+  assert.deepEqual(states.map((state) => state.next), [[], ["c"], ["b"], ["a"], ["__start__"]]);
+  assert.deepEqual(states[0], await client.threads.getState(thread));
+  const parents = states.map((state) => state.parent_checkpoint?.checkpoint_id);
+  assert.deepEqual(parents, [...states.slice(1).map((state) => state.checkpoint.checkpoint_id), undefined]);
+  const before = await client.threads.getHistory(thread, { limit: 2, before: { configurable: states[1].checkpoint } });
+  assert.deepEqual(before, states.slice(2, 4));
+});
+
+test("a fork makes a sibling, and the head is the newest", async () => {
+  const thread = await newThread();
+  await client.runs.wait(thread, "echo", { input: hello });
+  const root = (await client.threads.getHistory(thread)).at(-1).checkpoint;
+  const other = { messages: [{ role: "user", content: "other" }] };
+  await client.runs.wait(thread, "echo", { input: other, checkpoint: root });
+  const states = await client.threads.getHistory(thread);
+  assert.deepEqual(contents(states[0].values), ["other", "other"]);
+  assert.equal(states.filter((state) => state.parent_checkpoint?.checkpoint_id === root.checkpoint_id).length, 2);
+});
+
 test("the chunks of a message share the id of the final message", async () => {
   const thread = await newThread();
   const parts = await all(client.runs.stream(thread, "chat", { input: hello, streamMode: "messages-tuple" }));
