@@ -37,8 +37,8 @@ from actors.project import Project, SlotSettings
 from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
 from storage.errors import ServiceError, UnavailableError
-from storage.records import Assistant
-from storage.tapes import Limits, Tapes
+from storage.records import Assistant, TapeLimits
+from storage.tapes import Tapes
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class ClusterSettings(Struct, frozen=True):
     most: int
     grace: float
     """Seconds a cancelled run has to stop by itself, before its process is ended."""
-    tape_limits: Limits
+    tape_limits: TapeLimits
 
 
 class Cluster:

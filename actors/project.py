@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from msgspec import Struct
 
 from storage.errors import ServiceError
-from storage.tapes import Limits
+from storage.records import TapeLimits
 
 NOT_OBEYED = ("auth", "checkpointer", "encryption", "http", "store", "ui", "webhooks")
 """Keys of `langgraph.json` that change what a server does, and that this one cannot honour."""
@@ -74,7 +74,7 @@ class SlotSettings(Struct, frozen=True):
     grace: float
     tapes: str
     """The folder of the tapes."""
-    tape_limits: Limits
+    tape_limits: TapeLimits
 
 
 DEMO = Project(

@@ -222,6 +222,17 @@ class Gap(Struct, frozen=True):
         return self.ms > 0
 
 
+class TapeLimits(Struct, frozen=True):
+    """How much is kept of what threads say; the oldest goes first."""
+
+    hours: float
+    """How long."""
+    run_bytes: int
+    """Of one run, compressed."""
+    all_bytes: int
+    """Of all of them, compressed."""
+
+
 class Admission(Struct, frozen=True, kw_only=True):
     """A run that is let in, committed together with its thread if that is new."""
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from storage import queries, sqlite
-from storage.records import Gap, Part
+from storage.records import Gap, Part, TapeLimits
 
 FILES = 8
 
@@ -30,21 +29,10 @@ _PARTS = msgspec.msgpack.Decoder(list[Part])
 logger = logging.getLogger(__name__)
 
 
-class Limits(Struct, frozen=True):
-    """How much is kept; the oldest goes first."""
-
-    hours: float
-    """How long."""
-    run_bytes: int
-    """Of one run, compressed."""
-    all_bytes: int
-    """Of all of them, compressed."""
-
-
 class Tapes:
     """Belongs to one OS thread. Raises `sqlite3.Error` where the disk refuses."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: TapeLimits) -> None:
         self._folder = folder
         self._limits = limits
         self._files: dict[int, sqlite3.Connection] = {}

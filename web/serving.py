@@ -23,7 +23,7 @@ from actors.cluster import Cluster, ClusterSettings
 from actors.project import DEMO, Project, read
 from actors.runtime import Runtime
 from storage.errors import ServiceError
-from storage.tapes import Limits
+from storage.records import TapeLimits
 from web.app import create_app
 from web.settings import Settings
 from web.stopping import Server, Stopping
@@ -63,7 +63,7 @@ def serve(  # noqa: PLR0913 - one argument an option of the command
                 warm=warm,
                 most=most,
                 grace=settings.cancel_grace,
-                tape_limits=Limits(settings.tape_hours, settings.tape_run_bytes, settings.tape_bytes),
+                tape_limits=TapeLimits(settings.tape_hours, settings.tape_run_bytes, settings.tape_bytes),
             )
             return _serve(wanted, settings, listener, f"http://{_shown(host)}:{port}")
     except (UnusableError, ServiceError, ValueError) as error:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from actors.recalling import recalled
 from actors.scribe import Scribe
-from storage.records import END, Failure, Gap, Part, RunStatus
-from storage.tapes import FILES, Limits, Tapes
+from storage.records import END, Failure, Gap, Part, RunStatus, TapeLimits
+from storage.tapes import FILES, Tapes
 from tests.factories import a_run
 
-ROOMY = Limits(hours=24, run_bytes=10**9, all_bytes=10**9)
+ROOMY = TapeLimits(hours=24, run_bytes=10**9, all_bytes=10**9)
 NOW = 1_800_000_000_000
 
 
@@ -112,7 +112,7 @@ def test_what_is_older_than_the_limit_is_forgotten(tapes):
 
 
 def test_a_run_keeps_no_more_than_its_limit(tmp_path):
-    tapes = Tapes(tmp_path, Limits(hours=24, run_bytes=200, all_bytes=10**9))
+    tapes = Tapes(tmp_path, TapeLimits(hours=24, run_bytes=200, all_bytes=10**9))
     for seq in range(1, 10):
         tapes.append("t1", seq - 1, [a_part(seq, data=str(zlib.crc32(b"%d" % seq)).encode() * 3)])
     gap, *rest = read(tapes)
@@ -122,7 +122,7 @@ def test_a_run_keeps_no_more_than_its_limit(tmp_path):
 
 
 def test_all_tapes_keep_no_more_than_their_limit(tmp_path):
-    tapes = Tapes(tmp_path, Limits(hours=24, run_bytes=10**9, all_bytes=FILES))
+    tapes = Tapes(tmp_path, TapeLimits(hours=24, run_bytes=10**9, all_bytes=FILES))
     tapes.append("t1", 0, [a_part(1)])
     tapes.prune(NOW)
     assert read(tapes) == []
