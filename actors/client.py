@@ -20,7 +20,7 @@ from actors.links import Links, Peer
 from actors.remote import RemoteLedger
 from actors.runtime import Batch, History, Parts, StateUpdate, Submission
 from storage.errors import UnavailableError
-from storage.records import END, Assistant, Gap, Part, Run, RunStatus, Thread
+from storage.records import END, Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 from storage.threads import Patch
 
 T = TypeVar("T")
@@ -162,21 +162,30 @@ class Client:
             return None
         return await self._read(run.thread_id, "result", run)
 
-    async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
+    async def cancel(self, thread_id: str, run_id: str, action: CancelAction, reason: str) -> None:
         while not (await self._ledger.run(thread_id, run_id)).status.is_final:
             try:
-                await (await self._place(thread_id)).call("cancel", thread_id, run_id, reason)
+                await (await self._place(thread_id)).call("cancel", thread_id, run_id, action, reason)
             except (NotHereError, GoneError):
                 await self._forget(thread_id)
             else:
                 return
         raise RunEndedError(run_id)
 
+    async def delete_run(self, thread_id: str, run_id: str) -> None:
+        await self._ask(thread_id, "delete_run", await self._ledger.run(thread_id, run_id))
+
+    async def unfinished(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
+        return await self._ledger.unfinished_ids(statuses)
+
     async def run(self, thread_id: str, run_id: str) -> Run:
         return await self._ledger.run(thread_id, run_id)
 
-    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
-        return await self._ledger.runs(thread_id, limit=limit, offset=offset, status=status)
+    async def runs(
+        self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool
+    ) -> list[Run]:
+        page: dict[str, Any] = {"limit": limit, "offset": offset, "status": status}
+        return await self._ledger.runs(thread_id, **page, rolled_back=rolled_back)
 
     # Following
 

@@ -33,7 +33,7 @@ from actors.directory import Directory, DirectorySettings
 from actors.doors import Door
 from actors.ledger import Ledger
 from actors.links import Links
-from actors.project import Project, SlotSettings
+from actors.project import Project, RunLimits, SlotSettings
 from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
 from storage.errors import ServiceError, UnavailableError
@@ -64,8 +64,7 @@ class ClusterSettings(Struct, frozen=True):
     """The folder of everything that is kept."""
     warm: int
     most: int
-    grace: float
-    """Seconds a cancelled run has to stop by itself, before its process is ended."""
+    limits: RunLimits
     tape_limits: TapeLimits
 
 
@@ -206,11 +205,11 @@ class _DirectoryActor(_Server):
         slots = SlotSettings(
             project=settings.project,
             checkpoints=str(settings.data / "checkpoints"),
-            grace=settings.grace,
+            limits=settings.limits,
             tapes=str(settings.data / "tapes"),
             tape_limits=settings.tape_limits,
         )
-        wanted = DirectorySettings(warm=settings.warm, most=settings.most, grace=settings.grace)
+        wanted = DirectorySettings(warm=settings.warm, most=settings.most, limits=settings.limits)
         directory = Directory(wanted, RemoteLedger(links.to(addresses.ledger)), _Launcher(addresses, slots, links))
         await directory.open()
         self._pruning = asyncio.create_task(prune_for_ever(Tapes(settings.data / "tapes", settings.tape_limits)))

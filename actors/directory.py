@@ -7,13 +7,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from actors.catalog import Catalog
 from actors.host import Host
-from actors.outcomes import Position, Say
+from actors.outcomes import Leaving, Position
 from actors.pool import (
     Aged,
     Bind,
@@ -35,6 +36,7 @@ from actors.pool import (
     advance,
 )
 from actors.ports import LedgerPort, Work
+from actors.project import RunLimits
 from actors.runtime import Batch, StateUpdate
 from storage.errors import UnavailableError
 from storage.records import Binding, Part, Run
@@ -71,7 +73,7 @@ class SlotPort(Protocol):
 
     async def bind(self, binding: Binding) -> None: ...
 
-    async def let_go(self, thread_id: str) -> bool: ...
+    async def let_go(self, thread_id: str) -> Leaving: ...
 
     async def ping(self) -> bool:
         """Whether nothing is in hand there."""
@@ -86,6 +88,8 @@ class SlotPort(Protocol):
     async def position(self, thread_id: str, graph_id: str) -> Position: ...
 
     async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]: ...
+
+    async def roll_back(self, run: Run) -> None: ...
 
     async def check(self, run: Run) -> None: ...
 
@@ -109,8 +113,7 @@ class BindingLedger(LedgerPort, Protocol):
 class DirectorySettings(Struct, frozen=True):
     warm: int
     most: int
-    grace: float
-    """Seconds a cancelled run has to stop by itself."""
+    limits: RunLimits
     linger: float = 30.0
     """Seconds that a quiet thread keeps its slot when nobody else wants it."""
 
@@ -127,7 +130,7 @@ class Directory:
             _Elsewhere(self._reader),
             _Silence(self._reader),
             held=True,
-            grace=settings.grace,
+            limits=settings.limits,
             on_quiet=_ignore,
             on_lost=_ignore,
         )
@@ -243,12 +246,15 @@ class Directory:
     async def _release(self, number: int, thread_id: str) -> None:
         try:
             async with self._moving(thread_id):
-                left = await self._slots[number].let_go(thread_id)
-                if left:
+                leaving = await self._slots[number].let_go(thread_id)
+                if leaving.left:
                     self._places.pop(thread_id, None)
         except (KeyError, UnavailableError):  # the slot has ended, and its watch says so
             return
-        self._feed(Released(number) if left else Kept(number))
+        self._feed(Released(number) if leaving.left else Kept(number))
+        if leaving.due_at:
+            seconds = (leaving.due_at - datetime.now(UTC)).total_seconds()
+            asyncio.get_running_loop().call_later(max(0.0, seconds), self._feed, Wanted(thread_id))
 
     def _is_crowded(self, thread_id: str, patient_until: float) -> bool:
         """Whether the thread has waited for a slot long enough, and none is on its way."""
@@ -352,8 +358,11 @@ class _Elsewhere:
     def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
         self._reader = reader
 
-    def start(self, run: Run, say: Say) -> Work:  # noqa: ARG002 - the port's arguments
+    def start(self, *_: object, **__: object) -> Work:
         raise AssertionError("a held thread starts nothing")
+
+    async def roll_back(self, run: Run) -> None:
+        await (await self._reader(run.thread_id)).roll_back(run)
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await (await self._reader(thread_id)).position(thread_id, graph_id)

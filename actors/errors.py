@@ -23,6 +23,14 @@ class RunEndedError(ConflictError):
     """The run has a final status already, so there is nothing to cancel."""
 
 
+ROLLBACK_FAILED = "RollbackError"
+"""What the error of a run says whose state could not be restored."""
+
+
+class RollbackFailedError(ServiceError):
+    """The state before the run could not be restored. The detail says why."""
+
+
 class GraphError(ServiceError):
     """A graph cannot be built."""
 

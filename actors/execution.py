@@ -7,6 +7,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels import LastValue
 from langgraph.types import Command, Send
 
 from actors.contexts import fitting
@@ -14,11 +15,12 @@ from actors.graphs import CompiledGraph, Graphs
 from actors.outcomes import Outcome, Position, Say
 from actors.states import position
 from actors.streams import Transcriber
+from actors.unanswered import answered
 from storage.checkpoints import InlineSaver
 from storage.records import Failure, Run
 
 
-async def execute(graphs: Graphs, saver: InlineSaver, run: Run, say: Say) -> Outcome:
+async def execute(graphs: Graphs, saver: InlineSaver, run: Run, say: Say, *, after_cancel: bool) -> Outcome:
     """Run the graph and say what it says. Raises only CancelledError; what the graph raises is in the outcome."""
     config = run_config(run)
     try:
@@ -27,7 +29,10 @@ async def execute(graphs: Graphs, saver: InlineSaver, run: Run, say: Say) -> Out
         ) as graph:
             out = Transcriber(run.request, say)
             saver.forget_newest(run.thread_id)
-            failure = await _stream(graph, await _input(run, saver), config, run, out)
+            given = await _input(run, saver)
+            if after_cancel and isinstance(given, dict):
+                given = await _answered(graph, config, cast("dict[str, Any]", given))
+            failure = await _stream(graph, given, config, run, out)
             return Outcome(await _position(graph, saver, run, paused=out.paused or failure is not None), failure)
     except Exception as error:  # noqa: BLE001 - the graph, its factory and its state are the user's code
         return Outcome(None, _failure(error))
@@ -92,6 +97,15 @@ async def _input(run: Run, saver: InlineSaver) -> Any:
     if run.attempt > 1 and await _has_begun(run, saver):
         return None
     return _command(run.request.command) if run.request.command else run.request.input
+
+
+async def _answered(graph: CompiledGraph, config: RunnableConfig, given: dict[str, Any]) -> Any:
+    """The input, with answers to the calls that the state ends with, where messages are added to those before."""
+    channel = graph.channels.get("messages")
+    if channel is None or isinstance(channel, LastValue):
+        return given
+    snapshot = await graph.aget_state(config)
+    return answered(given, snapshot.values.get("messages"))
 
 
 async def _has_begun(run: Run, saver: InlineSaver) -> bool:

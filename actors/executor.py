@@ -38,10 +38,15 @@ class Executor:
         self._running, self._reading = UserLoop("runs"), UserLoop("reads")
         self._run_checkpoints, self._read_checkpoints = Checkpoints(folder), Checkpoints(folder)
 
-    def start(self, run: Run, say: Say) -> UserTask[Outcome]:
+    def start(self, run: Run, say: Say, *, after_cancel: bool) -> UserTask[Outcome]:
         """Execute a run; what it says comes home in order, and before its end."""
         courier = Courier[tuple[str, bytes]](lambda said: say(*said))
-        return self._running.start(partial(self._execute, run, lambda event, data: courier.send((event, data))))
+        work = partial(self._execute, run, lambda event, data: courier.send((event, data)), after_cancel=after_cancel)
+        return self._running.start(work)
+
+    async def roll_back(self, run: Run) -> None:
+        """Undo what a run wrote."""
+        await self._reading.run(partial(self._roll_back, run))
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         """Where the thread's checkpoints are. Of a graph that cannot be asked, only which of them is the newest."""
@@ -122,8 +127,14 @@ class Executor:
         config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
         return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)
 
-    async def _execute(self, run: Run, say: Say) -> Outcome:
-        return await execute(self.graphs, self._run_checkpoints.saver(run.thread_id), run, say)
+    async def _execute(self, run: Run, say: Say, *, after_cancel: bool) -> Outcome:
+        if run.attempt == 1:
+            self._run_checkpoints.mark(run.thread_id, run.run_id, (run.request.checkpoint or {}).get("checkpoint_id"))
+        saver = self._run_checkpoints.saver(run.thread_id)
+        return await execute(self.graphs, saver, run, say, after_cancel=after_cancel)
+
+    async def _roll_back(self, run: Run) -> None:
+        self._read_checkpoints.roll_back(run.thread_id, run.run_id)
 
     async def _copy(self, thread_id: str, to: str) -> None:
         await self._read_checkpoints.copy(thread_id, to)

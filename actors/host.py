@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from actors.errors import NotHereError
+from actors.outcomes import Leaving
 from actors.ports import ExecutorPort, LedgerPort, ScribePort
+from actors.project import RunLimits
 from actors.runtime import StateUpdate, Submission
 from actors.thread import Surroundings, ThreadActor
-from storage.records import Binding, Run
+from storage.records import Binding, CancelAction, Run
 
 APART = 0.003
 """Seconds between two batches of a stream, the first excepted: each costs both processes a millisecond of CPU,
@@ -34,7 +36,7 @@ class Host:
         scribe: ScribePort,
         *,
         held: bool,
-        grace: float,
+        limits: RunLimits,
         on_quiet: Callable[[str], None],
         on_lost: Callable[[], None],
     ) -> None:
@@ -42,7 +44,7 @@ class Host:
         self._executor = executor
         self._scribe = scribe
         self._held = held
-        self._grace = grace
+        self._limits = limits
         self._on_quiet = on_quiet
         self._on_lost = on_lost
         self._threads: dict[str, ThreadActor] = {}
@@ -52,21 +54,21 @@ class Host:
         around = Surroundings(
             scribe=self._scribe,
             held=self._held,
-            grace=self._grace,
+            limits=self._limits,
             on_quiet=lambda: self._watch_quiet(thread, QUIET_AFTER),
             on_lost=self._on_lost,
         )
         thread = self._threads[thread_id] = ThreadActor(binding, self._ledger, self._executor, around)
         self._watch_quiet(thread, UNUSED_AFTER)
 
-    async def let_go(self, thread_id: str) -> bool:
+    async def let_go(self, thread_id: str) -> Leaving:
         """Whether the thread has left: it stays while it executes a run."""
         if (thread := self._threads.get(thread_id)) is None:
-            return True
-        if not await thread.close():
-            return False
-        self._threads.pop(thread_id, None)
-        return True
+            return Leaving(left=True)
+        leaving = await thread.close()
+        if leaving.left:
+            self._threads.pop(thread_id, None)
+        return leaving
 
     async def submit(self, submission: Submission) -> Run:
         return await self._thread(submission.run.thread_id).submit(submission)
@@ -77,8 +79,11 @@ class Host:
     async def refresh(self, thread_id: str) -> None:
         await self._thread(thread_id).refresh()
 
-    async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
-        await self._thread(thread_id).cancel(run_id, reason)
+    async def cancel(self, thread_id: str, run_id: str, action: CancelAction, reason: str) -> None:
+        await self._thread(thread_id).cancel(run_id, action, reason)
+
+    async def delete_run(self, run: Run) -> None:
+        await self._thread(run.thread_id).delete_run(run)
 
     async def ended(self, thread_id: str, run_id: str) -> Run:
         return await self._thread(thread_id).ended(run_id)

@@ -13,7 +13,7 @@ from actors.errors import LineFullError, ThreadBusyError
 from storage.records import MultitaskStrategy
 
 LONGEST_LINE = 100
-"""Runs that may wait on one thread; the next one is refused, and nothing is admitted."""
+"""Runs that may wait on one thread, unless it is set; the next one is refused, and nothing is admitted."""
 
 
 class Lane(Struct, frozen=True):
@@ -21,11 +21,20 @@ class Lane(Struct, frozen=True):
     stopping: bool = False
     """Whether the active run has been asked to stop."""
     waiting: tuple[str, ...] = ()
+    """In the order in which they were accepted."""
+    delayed: frozenset[str] = frozenset()
+    """Those who wait and are not due yet: others go ahead of them."""
     held: bool = False
+    longest: int = LONGEST_LINE
 
     @property
     def is_idle(self) -> bool:
         return self.active is None and not self.waiting
+
+    @property
+    def next(self) -> str | None:
+        """Who would start now, if nobody is active."""
+        return next((run_id for run_id in self.waiting if run_id not in self.delayed), None)
 
 
 class Submitted(Struct, frozen=True):
@@ -33,6 +42,13 @@ class Submitted(Struct, frozen=True):
 
     run_id: str
     strategy: MultitaskStrategy
+    delayed: bool = False
+
+
+class Due(Struct, frozen=True):
+    """The delay of a run is over."""
+
+    run_id: str
 
 
 class Cancelled(Struct, frozen=True):
@@ -48,7 +64,7 @@ class Settled(Struct, frozen=True):
     run_id: str
 
 
-Event = Submitted | Cancelled | Settled
+Event = Submitted | Due | Cancelled | Settled
 
 
 class Start(Struct, frozen=True):
@@ -74,48 +90,71 @@ class Drop(Struct, frozen=True):
 Effect = Start | Stop | Drop
 
 
-def recovered(run_ids: Iterable[str], *, held: bool) -> tuple[Lane, list[Effect]]:
-    """The lane of a thread that comes back with these unfinished runs, in the order of their admission."""
-    match tuple(run_ids):
-        case (first, *rest) if not held:
-            return Lane(active=first, waiting=tuple(rest)), [Start(first)]
-        case waiting:
-            return Lane(waiting=waiting, held=held), []
+def recovered(run_ids: Iterable[str], begun: str | None, lane: Lane) -> tuple[Lane, list[Effect]]:
+    """A thread comes back with these unfinished runs, in the order of their acceptance; one of them had `begun`.
+
+    `lane` says what else is known: who is not due yet, and whether the thread is held.
+    """
+    lane = replace(lane, waiting=tuple(run_ids))
+    if lane.held or begun is None:
+        return _next(lane)
+    return _start(lane, begun)
 
 
-def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: PLR0911 - one return a rule
+def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: PLR0911 - one case and return a rule
     """The next lane, and the effects in order. Raises if this may not happen, and then nothing has changed."""
     match event:
-        case Submitted(run_id) if lane.is_idle and not lane.held:
-            return replace(lane, active=run_id, stopping=False), [Start(run_id)]
         case Submitted(_, MultitaskStrategy.REJECT) if not lane.is_idle:
             raise ThreadBusyError
-        case Submitted(run_id, MultitaskStrategy.INTERRUPT | MultitaskStrategy.ROLLBACK as strategy):
-            rollback = strategy is MultitaskStrategy.ROLLBACK
-            return replace(lane, stopping=lane.active is not None, waiting=(run_id,)), list(_displace(lane, rollback))
-        case Submitted() if len(lane.waiting) >= LONGEST_LINE:
+        case Submitted(_, MultitaskStrategy.INTERRUPT | MultitaskStrategy.ROLLBACK as strategy) if not lane.is_idle:
+            return _displaced(lane, event, rollback=strategy is MultitaskStrategy.ROLLBACK)
+        case Submitted() if len(lane.waiting) >= lane.longest:
             raise LineFullError
-        case Submitted(run_id):
-            return replace(lane, waiting=(*lane.waiting, run_id)), []
+        case Submitted():
+            return _joined(lane, event)
+        case Due(run_id) if run_id in lane.delayed:
+            return _next(replace(lane, delayed=lane.delayed - {run_id}))
         case Cancelled(run_id, rollback) if run_id == lane.active:
             return replace(lane, stopping=True), [] if lane.stopping else [Stop(run_id, rollback)]
         case Cancelled(run_id, rollback) if run_id in lane.waiting:
-            return replace(lane, waiting=tuple(w for w in lane.waiting if w != run_id)), [Drop(run_id, rollback)]
+            return _without(lane, run_id), [Drop(run_id, rollback)]
         case Settled(run_id) if run_id == lane.active:
-            return _next(lane)
-        case Cancelled() | Settled():
+            return _next(replace(lane, active=None, stopping=False))
+        case Due() | Cancelled() | Settled():
             return lane, []  # the late echo of a run that was already let go
 
 
-def _displace(lane: Lane, rollback: bool) -> Iterator[Effect]:  # noqa: FBT001 - one yes-or-no, handed on
+def _joined(lane: Lane, event: Submitted) -> tuple[Lane, list[Effect]]:
+    """The run takes its place in the line; where nobody is active and it is due, that is the first one."""
+    delayed = lane.delayed | {event.run_id} if event.delayed else lane.delayed
+    return _next(replace(lane, waiting=(*lane.waiting, event.run_id), delayed=delayed))
+
+
+def _displaced(lane: Lane, event: Submitted, *, rollback: bool) -> tuple[Lane, list[Effect]]:
+    """All others go: those who wait at once, the active one when it has stopped."""
+    gone = list(_displace(lane, rollback=rollback))
+    emptied = replace(lane, stopping=lane.active is not None, waiting=(), delayed=frozenset[str]())
+    lane, effects = _joined(emptied, event)
+    return lane, [*gone, *effects]
+
+
+def _displace(lane: Lane, *, rollback: bool) -> Iterator[Effect]:
     yield from (Drop(run_id, rollback) for run_id in lane.waiting)
     if lane.active and not lane.stopping:
         yield Stop(lane.active, rollback)
 
 
 def _next(lane: Lane) -> tuple[Lane, list[Effect]]:
-    match lane.waiting:
-        case (first, *rest) if not lane.held:
-            return replace(lane, active=first, stopping=False, waiting=tuple(rest)), [Start(first)]
-        case _:
-            return replace(lane, active=None, stopping=False), []
+    """Whoever is due starts, if nobody is active."""
+    if lane.held or lane.active is not None or lane.next is None:
+        return lane, []
+    return _start(lane, lane.next)
+
+
+def _start(lane: Lane, run_id: str) -> tuple[Lane, list[Effect]]:
+    return replace(_without(lane, run_id), active=run_id, stopping=False), [Start(run_id)]
+
+
+def _without(lane: Lane, run_id: str) -> Lane:
+    waiting = tuple(waits for waits in lane.waiting if waits != run_id)
+    return replace(lane, waiting=waiting, delayed=lane.delayed - {run_id})

@@ -12,8 +12,8 @@ from storage.bindings import Bind, Reserve
 from storage.commits import Query, Write
 from storage.database import Database
 from storage.errors import UnavailableError
-from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread
-from storage.runs import Start
+from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
+from storage.runs import Forgetting, Start
 from storage.threads import Creation, Deletion, Patch
 
 P = ParamSpec("P")
@@ -115,6 +115,12 @@ class Ledger:
     async def admit(self, admission: Admission) -> None:
         await self._write(runs.admit, admission, *_keys(admission.run))
 
+    async def wish(self, wish: Wish) -> None:
+        await self._write(runs.wish, wish, wish.thread_id, wish.run_id)
+
+    async def forget_run(self, run: Run, epoch: int) -> None:
+        await self._write(runs.forget, Forgetting(run, epoch), *_keys(run))
+
     async def begin(self, run: Run, epoch: int) -> None:
         await self._write(runs.begin, Start(run, epoch), *_keys(run))
 
@@ -124,8 +130,13 @@ class Ledger:
     async def run(self, thread_id: str, run_id: str) -> Run:
         return await self._read(runs.get, thread_id, run_id)
 
-    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
-        return await self._read(runs.of_thread, thread_id, limit, offset, status)
+    async def runs(
+        self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool = True
+    ) -> list[Run]:
+        return await self._read(runs.of_thread, thread_id, limit, offset, status, rolled_back=rolled_back)
+
+    async def unfinished_ids(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
+        return await self._read(runs.unfinished_ids, statuses)
 
     async def unfinished_threads(self) -> list[str]:
         return await self._read(runs.unfinished_threads)

@@ -4,15 +4,36 @@ import asyncio
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.outcomes import Outcome, Position
 from actors.ports import Work
 from actors.userloop import StoppedError
-from storage.records import Failure, Part, Run, RunStatus, Standing, ThreadStatus
+from storage.records import CancelAction, Failure, Part, Run, RunStatus, Standing, Thread, ThreadStatus
+
+CANCELLED = "UserInterrupt"
+"""What the thread's error says after a run that was cancelled (`spec/platform.md` §6.3)."""
 
 MOST_ATTEMPTS = 3
 """How often a run is started before it ends as an error (`spec/platform.md` §6.4)."""
+
+
+class Ending(Struct, frozen=True):
+    """How a run ends."""
+
+    status: RunStatus
+    failure: Failure | None = None
+    rolled_back: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody wanted it."""
+        return self.rolled_back or self.status is RunStatus.INTERRUPTED
+
+
+ROLLED_BACK = Ending(RunStatus.ERROR, Failure("UserRollback", "Rolled back by user"), rolled_back=True)
+"""The dialects show it differently: as an error, or not at all (`spec/gateway.md` §4.2, `spec/platform.md` §6.3)."""
 
 
 class LiveRun:
@@ -23,7 +44,12 @@ class LiveRun:
         self.stop = asyncio.Event()
         self.settled: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self.settled.add_done_callback(lambda settled: settled.exception())  # that nobody waits is no fault
-        self.cancel_reason: str | None = None
+        self.wished: asyncio.Future[None] | None = None
+        """Done when somebody's wish to end it is kept; the first wish stays."""
+        if run.cancel_action is not None:
+            self.stop.set()
+        self.dropped: tuple[Run, Part] | None = None
+        """How it has ended without a start, and its last part, once that is committed."""
         self.first_seq = run.first_seq
         self.is_over = False
         self._recovered = recovered
@@ -37,12 +63,25 @@ class LiveRun:
     def is_worn_out(self) -> bool:
         return self._recovered and self.run.attempt >= MOST_ATTEMPTS
 
-    def final(self, status: RunStatus, failure: Failure | None, position: Position | None, end: Part) -> Run:
+    @property
+    def is_rollback(self) -> bool:
+        return self.run.cancel_action is CancelAction.ROLLBACK
+
+    def want(self, action: CancelAction, reason: str) -> None:
+        """Somebody wants it to end."""
+        self.run = replace(self.run, cancel_action=action, cancel_reason=reason)
+
+    def wanted(self, action: CancelAction, reason: str) -> "LiveRun":
+        """What it would be if somebody wanted it to end."""
+        return LiveRun(replace(self.run, cancel_action=action, cancel_reason=reason))
+
+    def final(self, ending: Ending, position: Position | None, end: Part) -> Run:
         return replace(
             self.run,
-            status=status,
-            error=failure,
-            cancel_reason=self.cancel_reason if status is RunStatus.INTERRUPTED else None,
+            status=ending.status,
+            error=ending.failure,
+            rolled_back=ending.rolled_back,
+            cancel_reason=self.run.cancel_reason if ending.is_wanted else None,
             updated_at=(now := datetime.now(UTC)),
             ended_at=now,
             checkpoint_id=position.checkpoint_id if position else None,
@@ -52,17 +91,27 @@ class LiveRun:
         )
 
 
-async def outlive(work: Work, stop: asyncio.Event, grace: float) -> tuple[RunStatus, Outcome | None]:
-    """How the work ended, once it has, or once it has been asked to stop for `grace` seconds in vain."""
+def timed_out(limit: float) -> Failure:
+    return Failure("TimeoutError", f"Run exceeded its time limit of {limit:g} seconds")
+
+
+async def outlive(work: Work, stop: asyncio.Event, grace: float, limit: float) -> tuple[RunStatus, Outcome | None]:
+    """How the work ended, once it has, or once it has been asked to stop for `grace` seconds in vain.
+
+    It is asked when `stop` is set, or after `limit` seconds.
+    """
     ended, stopping = asyncio.ensure_future(work.ended()), asyncio.ensure_future(stop.wait())
-    await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([ended, stopping], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+    late = not ended.done() and not stopping.done()
     if not ended.done():
         work.cancel()
         await asyncio.wait([ended], timeout=grace)
     stopping.cancel()
     if not ended.done():
         ended.cancel()
-        return RunStatus.INTERRUPTED, None
+        return (RunStatus.TIMEOUT if late else RunStatus.INTERRUPTED), None
+    if late:
+        return RunStatus.TIMEOUT, None
     return _reading(ended, stopped=stop.is_set())
 
 
@@ -86,18 +135,31 @@ def begun(run: Run) -> Run:
     return replace(run, status=RunStatus.RUNNING, attempt=run.attempt + 1, started_at=started_at, updated_at=now)
 
 
+def was_cancelled(thread: Thread | None) -> bool:
+    """Whether the last run that was executed on the thread was cancelled."""
+    return thread is not None and thread.error is not None and thread.error.error == CANCELLED
+
+
+def seconds_until_due(run: Run) -> float:
+    """How long a run that waits has still to wait, at least; 0 if it is due."""
+    return max(0.0, (run.due_at - datetime.now(UTC)).total_seconds()) if run.due_at else 0.0
+
+
 def standing_after(run: Run, position: Position) -> Standing:
     """What the thread is after a run that executed (`spec/platform.md` §3, §6.3)."""
     match run.status:
         case RunStatus.ERROR | RunStatus.TIMEOUT:
             return Standing(status=ThreadStatus.ERROR, error=run.error, interrupts=position.interrupts)
         case RunStatus.INTERRUPTED:
-            error = Failure("UserInterrupt", run.cancel_reason or "")
+            error = Failure(CANCELLED, run.cancel_reason or "")
         case _:
             error = None
     status = ThreadStatus.INTERRUPTED if position.has_next else ThreadStatus.IDLE
     return Standing(status=status, error=error, interrupts=position.interrupts)
 
 
-def end_data(run_id: str, status: RunStatus, failure: Failure | None) -> bytes:
-    return msgspec.json.encode({"run_id": run_id, "status": status, "error": failure})
+def end_data(run_id: str, ending: Ending) -> bytes:
+    """What the last part says (`storage.records.END`)."""
+    if ending.rolled_back:
+        return msgspec.json.encode({"run_id": run_id, "status": "rollback", "error": None})
+    return msgspec.json.encode({"run_id": run_id, "status": ending.status, "error": ending.failure})

@@ -1,6 +1,7 @@
 """How the execution of a graph ends, and where it leaves the thread's checkpoints."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -19,6 +20,14 @@ class Position(Struct, frozen=True):
     """Whether a node would go on from here."""
     interrupts: dict[str, list[Any]] = {}
     """Task id → what it waits for."""
+
+
+class Leaving(Struct, frozen=True):
+    """Whether a thread has left its process."""
+
+    left: bool
+    due_at: datetime | None = None
+    """When the first of the runs that it leaves behind is to start, if that is known and not now."""
 
 
 class Outcome(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from actors.outcomes import Outcome, Position, Say
 from actors.runtime import Batch, StateUpdate
-from storage.records import Admission, Part, Run, Settlement, Stand, Thread
+from storage.records import Admission, Part, Run, Settlement, Stand, Thread, Wish
 
 
 class Work(Protocol):
@@ -22,8 +22,15 @@ class Work(Protocol):
 
 
 class ExecutorPort(Protocol):
-    def start(self, run: Run, say: Say) -> Work:
-        """Execute the run; what it says comes on the loop that called this, in order and before its end."""
+    def start(self, run: Run, say: Say, *, after_cancel: bool) -> Work:
+        """Execute the run; what it says comes on the loop that called this, in order and before its end.
+
+        After a cancelled run, its input is led by an answer to each tool call that was left without one.
+        """
+        ...
+
+    async def roll_back(self, run: Run) -> None:
+        """Undo what a run wrote; it must not write any more."""
         ...
 
     async def position(self, thread_id: str, graph_id: str) -> Position: ...
@@ -67,6 +74,10 @@ class LedgerPort(Protocol):
     """Each method returns once its write is committed, and may be repeated; StaleError when we were replaced."""
 
     async def admit(self, admission: Admission) -> None: ...
+
+    async def wish(self, wish: Wish) -> None: ...
+
+    async def forget_run(self, run: Run, epoch: int) -> None: ...
 
     async def begin(self, run: Run, epoch: int) -> None: ...
 

@@ -67,11 +67,22 @@ class Project(Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(str(place.resolve()) for place in places if place.is_dir()))
 
 
+class RunLimits(Struct, frozen=True):
+    """What holds for every run."""
+
+    grace: float
+    """Seconds a cancelled run has to stop by itself, before its process is ended."""
+    timeout: float
+    """Seconds of execution that an attempt may take."""
+    waiting: int
+    """Runs that may wait on one thread; the next is refused."""
+
+
 class SlotSettings(Struct, frozen=True):
     project: Project
     checkpoints: str
     """The folder of the checkpoint files."""
-    grace: float
+    limits: RunLimits
     tapes: str
     """The folder of the tapes."""
     tape_limits: TapeLimits

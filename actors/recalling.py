@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-import msgspec
-
+from actors.liverun import Ending, end_data
 from actors.runtime import Batch
 from actors.scribe import Scribe
 from storage.records import END, Gap, Part, Run
@@ -19,5 +18,5 @@ async def recalled(scribe: Scribe, run: Run, after: int) -> AsyncGenerator[Batch
     has_spoken = (run.first_seq or end_seq) < end_seq
     if has_spoken and after < end_seq - 1 and not await scribe.keeps(run.thread_id, run.run_id):
         yield Gap(after, None, end_seq, end_ms)
-    data = msgspec.json.encode({"run_id": run.run_id, "status": run.status, "error": run.error})
+    data = end_data(run.run_id, Ending(run.status, run.error, run.rolled_back))
     yield [Part(end_seq, end_ms, run.run_id, END, data)]

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from actors.catalog import Catalog
 from actors.errors import GoneError
-from actors.outcomes import Position
+from actors.outcomes import Leaving, Position
 from actors.runtime import StateUpdate
 from storage.errors import UnavailableError
-from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread
+from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.threads import Patch
 
 PATIENCE = 60.0
@@ -56,6 +56,12 @@ class RemoteLedger:
         except GoneError:
             await self._ask("admit", replace(admission, again=True))
 
+    async def wish(self, wish: Wish) -> None:
+        await self._ask("wish", wish)
+
+    async def forget_run(self, run: Run, epoch: int) -> None:
+        await self._ask("forget_run", run, epoch)
+
     async def begin(self, run: Run, epoch: int) -> None:
         await self._ask("begin", run, epoch)
 
@@ -86,8 +92,11 @@ class RemoteLedger:
     async def run(self, thread_id: str, run_id: str) -> Run:
         return await self._ask("run", thread_id, run_id)
 
-    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
-        return await self._ask("runs", thread_id, limit=limit, offset=offset, status=status)
+    async def runs(self, thread_id: str, **page: Any) -> list[Run]:
+        return await self._ask("runs", thread_id, **page)
+
+    async def unfinished_ids(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
+        return await self._ask("unfinished_ids", statuses)
 
     async def put_assistants(self, assistants: list[Assistant]) -> None:
         await self._ask("put_assistants", assistants)
@@ -126,7 +135,7 @@ class RemoteSlot:
     async def bind(self, binding: Binding) -> None:
         await self._handle.call("take", binding)
 
-    async def let_go(self, thread_id: str) -> bool:
+    async def let_go(self, thread_id: str) -> Leaving:
         return await self._handle.call("let_go", thread_id)
 
     async def ping(self) -> bool:
@@ -143,6 +152,9 @@ class RemoteSlot:
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await self._handle.call("position", thread_id, graph_id)
+
+    async def roll_back(self, run: Run) -> None:
+        await self._handle.call("roll_back", run)
 
     async def check(self, run: Run) -> None:
         await self._handle.call("check", run)

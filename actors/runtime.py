@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from storage.records import Assistant, Gap, Part, Run, RunStatus, Thread
+from storage.records import Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 
 Batch = list[Part] | Gap
 """What a stream hands out: parts in order, or the news that some are gone."""
@@ -22,6 +22,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     assistant: Assistant
     new_thread: Thread | None = None
     """Stored together with the run if the thread does not exist; None refuses an unknown thread."""
+    again: bool = False
+    """Whether this may have been asked before, and the answer was lost."""
 
 
 class History(Struct, frozen=True, kw_only=True):
@@ -124,16 +126,26 @@ class Runtime(Protocol):
         """The values that a final run left, as a JSON object with `__interrupt__` if it paused; None if none."""
         ...
 
-    async def cancel(self, thread_id: str, run_id: str, reason: str) -> None:
-        """Return once the wish is taken. Raises RunNotFoundError, RunEndedError."""
+    async def cancel(self, thread_id: str, run_id: str, action: CancelAction, reason: str) -> None:
+        """Return once the wish is kept, over a crash too. Raises RunNotFoundError, RunEndedError."""
+        ...
+
+    async def delete_run(self, thread_id: str, run_id: str) -> None:
+        """Cancel it if it is unfinished, then remove it and its checkpoints. Raises RunNotFoundError, InFlightError."""
+        ...
+
+    async def unfinished(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
+        """Threads and their runs of these statuses, in the order of their admission."""
         ...
 
     async def run(self, thread_id: str, run_id: str) -> Run:
         """Raises RunNotFoundError."""
         ...
 
-    async def runs(self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
-        """Newest first; empty for a thread that is not known."""
+    async def runs(
+        self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool
+    ) -> list[Run]:
+        """Newest first, with those that were rolled back or without; empty for a thread that is not known."""
         ...
 
     @property

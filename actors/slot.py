@@ -14,7 +14,7 @@ from actors.graphs import load
 from actors.host import Host
 from actors.outcomes import Position
 from actors.ports import LedgerPort
-from actors.project import SlotSettings
+from actors.project import RunLimits, SlotSettings
 from actors.recalling import recalled
 from actors.runtime import History, StateUpdate
 from actors.scribe import Scribe
@@ -35,10 +35,10 @@ class Slot(Host):
         executor: Executor,
         scribe: Scribe,
         ledger: LedgerPort,
-        grace: float,
+        limits: RunLimits,
         rested: Callable[[str], None],
     ) -> None:
-        super().__init__(ledger, executor, scribe, held=False, grace=grace, on_quiet=rested, on_lost=_end_process)
+        super().__init__(ledger, executor, scribe, held=False, limits=limits, on_quiet=rested, on_lost=_end_process)
         self._catalog = catalog
         self._executor: Executor = executor
         self._scribe: Scribe = scribe
@@ -85,6 +85,9 @@ class Slot(Host):
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await self._executor.position(thread_id, graph_id)
 
+    async def roll_back(self, run: Run) -> None:
+        await self._executor.roll_back(run)
+
     async def check(self, run: Run) -> None:
         await self._executor.check(run)
 
@@ -102,7 +105,7 @@ async def open_slot(settings: SlotSettings, ledger: LedgerPort, rested: Callable
         executor=executor,
         scribe=scribe,
         ledger=ledger,
-        grace=settings.grace,
+        limits=settings.limits,
         rested=rested,
     )
 

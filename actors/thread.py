@@ -6,7 +6,7 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,20 +14,34 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from actors.errors import InFlightError, NotHereError, ThreadBusyError
-from actors.lane import Cancelled, Drop, Effect, Event, Lane, Settled, Start, Stop, Submitted, advance, recovered
-from actors.liverun import MOST_ATTEMPTS, LiveRun, begun, end_data, outlive, standing_after
+from actors.errors import ROLLBACK_FAILED, InFlightError, NotHereError, ThreadBusyError
+from actors.lane import Cancelled, Drop, Due, Effect, Lane, Settled, Start, Stop, Submitted, advance, recovered
+from actors.liverun import (
+    MOST_ATTEMPTS,
+    ROLLED_BACK,
+    Ending,
+    LiveRun,
+    begun,
+    end_data,
+    outlive,
+    seconds_until_due,
+    standing_after,
+    timed_out,
+    was_cancelled,
+)
 from actors.merging import merged, stored_thread
-from actors.outcomes import Position, Say
-from actors.ports import ExecutorPort, LedgerPort, ScribePort
+from actors.outcomes import Leaving, Position, Say
+from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
+from actors.project import RunLimits
 from actors.runtime import Batch, StateUpdate, Submission
 from actors.tape import Tape
-from storage.errors import SenselessError, ServiceError, ThreadNotFoundError, UnsupportedError
+from storage.errors import SenselessError, ServiceError, ThreadNotFoundError
 from storage.records import (
     END,
     METADATA,
     Admission,
     Binding,
+    CancelAction,
     Failure,
     Gap,
     Part,
@@ -38,6 +52,7 @@ from storage.records import (
     Standing,
     Thread,
     ThreadStatus,
+    Wish,
 )
 
 T = TypeVar("T")
@@ -56,8 +71,7 @@ class Surroundings(Struct, frozen=True):
     scribe: ScribePort
     held: bool
     """Whether the thread waits for a slot."""
-    grace: float
-    """Seconds a cancelled run has to stop by itself, before its process is ended."""
+    limits: RunLimits
     on_quiet: Callable[[], None]
     """Called whenever no run is in hand."""
     on_lost: Callable[[], None]
@@ -76,6 +90,8 @@ class ThreadActor:
         self._executor = executor
         self._thread = binding.thread
         self._mailbox = asyncio.Lock()  # first come, first served: the order of admission
+        self._gate = asyncio.Lock()  # the lane does not change while what it decides is being committed
+        self._after_cancel = was_cancelled(binding.thread)
         self._closed = False
         self._reserving = False
         self._quiet = asyncio.Event()  # set whenever no run is in hand
@@ -83,8 +99,12 @@ class ThreadActor:
         self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
         for run in binding.unfinished:
             self.tape.open_run(run.run_id, lost=binding.next_seq - 1 if run.first_seq else 0)
-        self._lane, effects = recovered(self._live, held=around.held)
+        begun = next((run.run_id for run in binding.unfinished if run.status is RunStatus.RUNNING), None)
+        early = frozenset(run.run_id for run in binding.unfinished if seconds_until_due(run))
+        lane = Lane(delayed=early, held=around.held, longest=around.limits.waiting)
+        self._lane, effects = recovered(self._live, begun, lane)
         self._carry_out(effects)
+        self._watch_delays(early)
 
     # What may be asked of a thread
 
@@ -92,10 +112,12 @@ class ThreadActor:
         """Return once the run is committed. Not undone by a caller who gives up."""
         return await asyncio.shield(self._hold(self._submit(submission), "submit"))
 
-    async def cancel(self, run_id: str, reason: str) -> None:
+    async def cancel(self, run_id: str, action: CancelAction, reason: str) -> None:
+        """Return once the wish is kept, so that the run ends whatever happens. The first wish stays."""
         live = self._in_hand(run_id)
-        live.cancel_reason = live.cancel_reason or reason
-        self._enter(*advance(self._lane, Cancelled(run_id)))
+        if live.wished is None:
+            live.wished = self._hold(self._wish(live, action, reason), f"cancel {run_id}")
+        await asyncio.shield(live.wished)
 
     async def ended(self, run_id: str) -> Run:
         """The run with its final status, once that is committed. NotHereError if it is not in hand, or moves away."""
@@ -126,7 +148,7 @@ class ThreadActor:
         async with self._mailbox:
             self._check_here()
             for run_id in reversed(self._live):  # those that wait first, so that none of them starts
-                await self.cancel(run_id, "the thread was deleted")
+                await self.cancel(run_id, CancelAction.INTERRUPT, "the thread was deleted")
             if self._live:
                 await self._quiet.wait()
             await self._executor.forget(self.thread_id)
@@ -135,22 +157,31 @@ class ThreadActor:
             self._thread = None
             self.tape.clear()
 
-    async def close(self) -> bool:
-        """Leave this process if nothing is executed; whether it left. Runs that wait stay in the ledger."""
+    async def delete_run(self, run: Run) -> None:
+        """Remove a run and the checkpoints that it wrote; one that is in hand is cancelled first."""
         async with self._mailbox:
+            self._check_here()
+            if live := self._live.get(run.run_id):
+                await self.cancel(run.run_id, CancelAction.INTERRUPT, "the run was deleted")
+                run = await asyncio.shield(live.settled)
             if self._lane.active is not None:
-                return False
-            if dropped := [live.settled for run_id, live in self._live.items() if run_id not in self._lane.waiting]:
-                await asyncio.wait(dropped)
+                raise InFlightError(f"Thread {self.thread_id} has in-flight runs: {', '.join(self._live)}")
+            await self._executor.roll_back(run)
+            await self._stand(await self._executor.position(self.thread_id, run.graph_id))
+            await self._ledger.forget_run(run, self.epoch)
+
+    async def close(self) -> Leaving:
+        """Leave this process if nothing is executed. Runs that wait stay in the ledger."""
+        async with self._mailbox, self._gate:
             if self._lane.active is not None:
-                return False
+                return Leaving(left=False)
             self._leave()
-            return True
+            return Leaving(left=True, due_at=None if self._lane.next else self._first_due())
 
     @property
     def is_idle(self) -> bool:
-        """Whether no run is in hand."""
-        return not self._live
+        """Whether nothing is to be done now: runs that are not due yet need no process meanwhile."""
+        return self._lane.active is None and self._lane.next is None
 
     # Taking a run in
 
@@ -163,15 +194,72 @@ class ThreadActor:
             if thread is None:
                 raise ThreadNotFoundError(self.thread_id)
             run = merged(submission.run, submission.assistant, thread)
-            event = Submitted(run.run_id, run.multitask_strategy)
-            run = await self._admissible(run, event)
-            new_thread = None if self._thread else submission.new_thread
-            await self._ledger.admit(Admission(run=run, epoch=self.epoch, new_thread=new_thread))
-            self._thread = stored_thread(thread, run)
-            self._live[run.run_id] = LiveRun(run)
-            self.tape.open_run(run.run_id)
-            self._enter(*advance(self._lane, event))
-            return run
+            if run.request.checkpoint:
+                await self._executor.check(run)
+            async with self._gate:
+                return await self._admit(run, submission, thread)
+
+    async def _admit(self, run: Run, submission: Submission, thread: Thread) -> Run:
+        """Commit the run together with the fate of those it displaces, and only then touch them."""
+        lane, effects = self._decided(run)
+        run = begun(run) if Start(run.run_id) in effects else run
+        reason = f"superseded by run {run.run_id} (multitask_strategy={run.multitask_strategy})"
+        dropped = {effect.run_id: self._dropped(effect, reason) for effect in effects if isinstance(effect, Drop)}
+        wish = next((self._wish_for(effect, reason) for effect in effects if isinstance(effect, Stop)), None)
+        admission = Admission(
+            run=run,
+            epoch=self.epoch,
+            new_thread=None if self._thread else submission.new_thread,
+            again=submission.again,
+            dropped=tuple(ended for ended, _ in dropped.values()),
+            wish=wish,
+        )
+        await self._ledger.admit(admission)
+        self._thread = stored_thread(thread, run)
+        self._live[run.run_id] = LiveRun(run)
+        self.tape.open_run(run.run_id)
+        for run_id, ending in dropped.items():
+            self._live[run_id].dropped = ending
+        if wish:
+            self._live[wish.run_id].want(wish.action, wish.reason)
+        self._enter(lane, effects)
+        self._watch_delays(lane.delayed & {run.run_id})
+        return run
+
+    def _decided(self, run: Run) -> tuple[Lane, list[Effect]]:
+        """What the lane says to a new run. Raises if it may not come in."""
+        event = Submitted(run.run_id, run.multitask_strategy, delayed=seconds_until_due(run) > 0)
+        try:
+            return advance(self._lane, event)
+        except ThreadBusyError:
+            raise ThreadBusyError(self.thread_id) from None
+
+    def _dropped(self, effect: Drop, reason: str) -> tuple[Run, Part]:
+        """How a run ends that never started, and its last part."""
+        ending = ROLLED_BACK if effect.rollback else Ending(RunStatus.INTERRUPTED)
+        end = self.tape.number(effect.run_id, END, end_data(effect.run_id, ending))
+        return self._live[effect.run_id].wanted(_action(effect), reason).final(ending, None, end), end
+
+    def _wish_for(self, effect: Stop, reason: str) -> Wish:
+        return Wish(
+            thread_id=self.thread_id, run_id=effect.run_id, epoch=self.epoch, action=_action(effect), reason=reason
+        )
+
+    async def _wish(self, live: LiveRun, action: CancelAction, reason: str) -> None:
+        async with self._gate:
+            run_id = live.run.run_id
+            if live.is_over or live.dropped or live.run.cancel_action is not None:
+                return
+            lane, effects = advance(self._lane, Cancelled(run_id, action is CancelAction.ROLLBACK))
+            for effect in effects:
+                if isinstance(effect, Drop):
+                    ended, end = self._dropped(effect, reason)
+                    await self._ledger.settle(Settlement(run=ended, epoch=self.epoch))
+                    live.dropped = (ended, end)
+                elif isinstance(effect, Stop):
+                    await self._ledger.wish(self._wish_for(effect, reason))
+                    live.want(action, reason)
+            self._enter(lane, effects)
 
     async def _update(self, change: StateUpdate) -> bytes:
         async with self._mailbox:
@@ -184,32 +272,21 @@ class ThreadActor:
             if (graph_id := thread.metadata.get("graph_id")) is None:
                 raise SenselessError(f"Thread {self.thread_id} has no graph: no run has been made on it yet")
             answer, position = await self._executor.update(change, graph_id)
-            status = ThreadStatus.INTERRUPTED if position.has_next else ThreadStatus.IDLE
-            standing = Standing(status=status, interrupts=position.interrupts)
-            at = datetime.now(UTC)
-            await self._ledger.stand(Stand(thread_id=self.thread_id, epoch=self.epoch, at=at, standing=standing))
+            await self._stand(position)
             return answer
+
+    async def _stand(self, position: Position) -> None:
+        """Note where the thread stands after a change that no run has made."""
+        status = ThreadStatus.INTERRUPTED if position.has_next else ThreadStatus.IDLE
+        standing = Standing(status=status, interrupts=position.interrupts)
+        at = datetime.now(UTC)
+        await self._ledger.stand(Stand(thread_id=self.thread_id, epoch=self.epoch, at=at, standing=standing))
 
     async def _known_thread(self) -> Thread | None:
         """The thread as it is stored; it may have been created since we were bound."""
         if self._thread is None:
             self._thread = await self._ledger.find_thread(self.thread_id)
         return self._thread
-
-    async def _admissible(self, run: Run, event: Event) -> Run:
-        """The run as it will be admitted: as begun, if it starts at once. Raises if it may not come in."""
-        try:
-            _, effects = advance(self._lane, event)
-        except ThreadBusyError:
-            raise ThreadBusyError(self.thread_id) from None
-        if any(isinstance(effect, Stop | Drop) for effect in effects):
-            raise UnsupportedError(
-                f"multitask_strategy '{run.multitask_strategy}' cannot displace runs yet; "
-                "use 'enqueue' or 'reject', or cancel the runs in flight first"
-            )
-        if run.request.checkpoint:
-            await self._executor.check(run)
-        return begun(run) if effects else run
 
     # Carrying out what the lane decides
 
@@ -221,6 +298,7 @@ class ThreadActor:
             self._quiet.clear()
         else:
             self._quiet.set()
+        if self.is_idle:
             self._around.on_quiet()
 
     def _carry_out(self, effects: list[Effect]) -> None:
@@ -232,15 +310,16 @@ class ThreadActor:
                 case Stop():
                     live.stop.set()
                 case Drop():
-                    self._hold(self._settle_safely(live, RunStatus.INTERRUPTED), f"drop {live.run.run_id}")
+                    assert live.dropped, "what is dropped was committed before"
+                    self._tell_end(live, *live.dropped)
 
     async def _see_through(self, live: LiveRun) -> None:
         """Outlive the work, so that stopping it can never leave the thread stuck."""
-        if live.is_worn_out:
+        if live.stop.is_set():  # cancelled before its first step, or before its process died
+            await self._end_as_wanted(live)
+        elif live.is_worn_out:
             message = f"Run {live.run.run_id} exceeded max attempts ({MOST_ATTEMPTS})"
-            await self._settle_safely(live, RunStatus.ERROR, failure=Failure("RuntimeError", message))
-        elif live.stop.is_set():  # cancelled before its first step
-            await self._settle_safely(live, RunStatus.INTERRUPTED)
+            await self._settle_safely(live, Ending(RunStatus.ERROR, Failure("RuntimeError", message)))
         else:
             await self._execute(live)
 
@@ -249,41 +328,70 @@ class ThreadActor:
             live.run = begun(live.run)
             self._hold(self._record_start(live.run), f"begin {live.run.run_id}")
         self._say_metadata(live)
-        work = self._executor.start(live.run, self._sayer(live))
-        status, outcome = await outlive(work, live.stop, self._around.grace)
-        if outcome is None:
-            await self._settle_safely(live, status)
-        else:
-            await self._settle_safely(live, status, outcome.position, outcome.failure)
-        if status is RunStatus.INTERRUPTED and outcome is None and not work.has_ended:
+        limits = self._around.limits
+        work = self._executor.start(live.run, self._sayer(live), after_cancel=self._after_cancel)
+        status, outcome = await outlive(work, live.stop, limits.grace, limits.timeout)
+        if status is RunStatus.INTERRUPTED and live.is_rollback:
+            await self._undo(live, work)
+            return
+        failure = timed_out(limits.timeout) if status is RunStatus.TIMEOUT else outcome and outcome.failure
+        await self._settle_safely(live, Ending(status, failure), outcome and outcome.position)
+        if not work.has_ended:
             self._around.on_lost()  # what cannot be cancelled ends with its process
 
-    async def _settle_safely(
-        self, live: LiveRun, status: RunStatus, position: Position | None = None, failure: Failure | None = None
-    ) -> None:
+    async def _undo(self, live: LiveRun, work: Work) -> None:
+        if work.has_ended:
+            await self._end_as_wanted(live)
+            return
+        live.is_over = True
+        live.settled.set_exception(NotHereError())
+        self._around.on_lost()  # it writes on as long as its process lives: it is undone where the thread comes back
+
+    async def _end_as_wanted(self, live: LiveRun) -> None:
+        """End a run that does nothing any more; undo what it did, if that is wanted."""
+        if not live.is_rollback:
+            await self._settle_safely(live, Ending(RunStatus.INTERRUPTED))
+            return
         try:
-            await self._settle(live, status, position or await self._look(live), failure)
+            await self._executor.roll_back(live.run)
+        except Exception as error:  # whatever kept the state from being restored, its users are told
+            logger.exception("Run %s could not be rolled back", live.run.run_id)
+            failure = Failure(ROLLBACK_FAILED, f"Rollback failed: {error}")
+            await self._settle_safely(live, Ending(RunStatus.ERROR, failure))
+        else:
+            await self._settle_safely(live, ROLLED_BACK)
+
+    async def _settle_safely(self, live: LiveRun, ending: Ending, position: Position | None = None) -> None:
+        try:
+            if position is None and not ending.rolled_back:
+                position = await self._look(live)
+            await self._settle(live, ending, position)
         except Exception:
             # Nobody awaits this task, so this is the last place to say it; the directory brings the thread back.
             logger.exception("Run %s could not be settled; this process lets go of its thread", live.run.run_id)
             live.settled.set_exception(NotHereError())
             self._around.on_lost()
 
-    async def _settle(
-        self, live: LiveRun, status: RunStatus, position: Position | None, failure: Failure | None
-    ) -> None:
+    async def _settle(self, live: LiveRun, ending: Ending, position: Position | None) -> None:
         run_id = live.run.run_id
         live.is_over = True
         await self._around.scribe.flush(run_id)
-        end = self.tape.number(run_id, END, end_data(run_id, status, failure))
-        run = live.final(status, failure, position, end)
+        end = self.tape.number(run_id, END, end_data(run_id, ending))
+        run = live.final(ending, position, end)
         standing = standing_after(run, position) if position else None
         await self._ledger.settle(Settlement(run=run, epoch=self.epoch, standing=standing))
+        if standing:
+            self._after_cancel = run.status is RunStatus.INTERRUPTED
         self._around.scribe.close_run(run_id)
-        self.tape.publish(end)  # the status is readable before the stream ends
-        del self._live[run_id]
+        async with self._gate:
+            self._tell_end(live, run, end)
+            self._enter(*advance(self._lane, Settled(run_id)))
+
+    def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
+        """Tell it once it is committed: the status is readable before the stream ends."""
+        self.tape.publish(end)
+        del self._live[run.run_id]
         live.settled.set_result(run)
-        self._enter(*advance(self._lane, Settled(run_id)))
 
     async def _look(self, live: LiveRun) -> Position | None:
         """Where the checkpoints are after a run that cannot say it; None after one that never started."""
@@ -293,6 +401,30 @@ class ThreadActor:
 
     async def _record_start(self, run: Run) -> None:
         await self._ledger.begin(run, self.epoch)
+
+    # Waiting for what is not due yet
+
+    def _watch_delays(self, run_ids: Iterable[str]) -> None:
+        for run_id in run_ids:
+            seconds = seconds_until_due(self._live[run_id].run)
+            asyncio.get_running_loop().call_later(seconds, self._be_due, run_id)
+
+    def _be_due(self, run_id: str) -> None:
+        if not self._closed and run_id in self._live:
+            self._hold(self._join_the_line(run_id), f"due {run_id}")
+
+    async def _join_the_line(self, run_id: str) -> None:
+        async with self._gate:
+            live = self._live.get(run_id)
+            if live is None or self._closed:
+                return
+            if seconds_until_due(live.run):  # the clock was set back meanwhile
+                self._watch_delays([run_id])
+            else:
+                self._enter(*advance(self._lane, Due(run_id)))
+
+    def _first_due(self) -> datetime | None:
+        return min((live.run.due_at for live in self._live.values() if live.run.due_at), default=None)
 
     # Saying
 
@@ -364,3 +496,7 @@ class ThreadActor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServiceError):
             logger.error("%s failed on thread %s", task.get_name(), self.thread_id, exc_info=error)
+
+
+def _action(effect: Stop | Drop) -> CancelAction:
+    return CancelAction.ROLLBACK if effect.rollback else CancelAction.INTERRUPT

@@ -106,6 +106,29 @@ class Checkpoints:
             self._savers[path] = _open(path)
         return self._savers[path]
 
+    def mark(self, thread_id: str, run_id: str, checkpoint_id: str | None) -> None:
+        """Before a run: keep what was written to the checkpoints that it goes on from, in case it is rolled back.
+
+        Those are the newest of each graph, and the one at which it starts. A thread without any has nothing to keep.
+        """
+        db, given = self.saver(thread_id).conn, {"thread_id": thread_id, "run_id": run_id}
+        if db.execute(_SQL["any"], given).fetchone():
+            with db:
+                db.execute(_SQL["drop_marks"], given)
+                db.execute(_SQL["drop_kept"], given)
+                db.execute(_SQL["mark"], given)
+                db.execute(_SQL["keep_writes"], {**given, "checkpoint_id": checkpoint_id})
+
+    def roll_back(self, thread_id: str, run_id: str) -> None:
+        """Undo a run: its checkpoints go, and those before it are as it found them. Twice is once."""
+        db, given = self.saver(thread_id).conn, {"thread_id": thread_id, "run_id": run_id}
+        with db:
+            db.execute(_SQL["drop_writes_of_run"], given)
+            db.execute(_SQL["drop_checkpoints_of_run"], given)
+            if db.execute(_SQL["marked"], given).fetchone():
+                for step in ("drop_new_writes", "drop_kept_places", "restore_writes", "drop_marks", "drop_kept"):
+                    db.execute(_SQL[step], given)
+
     async def copy(self, thread_id: str, to: str) -> None:
         """Give a thread that has none the checkpoints of another, with all that was written to them."""
         source, target = self.saver(thread_id).conn, self.saver(to).conn
@@ -123,4 +146,6 @@ class Checkpoints:
 def _open(path: Path) -> InlineSaver:
     saver = InlineSaver(sqlite.connect(path))  # sync nodes come from other threads; the saver has a lock of its own
     saver.setup()
+    saver.conn.execute(_SQL["create_marks"])
+    saver.conn.execute(_SQL["create_kept"])
     return saver

@@ -66,6 +66,13 @@ class OnDisconnect(StrEnum):
     CONTINUE = "continue"
 
 
+class CancelAction(StrEnum):
+    """How a run is ended before its time: what it has done so far stays, or is undone."""
+
+    INTERRUPT = "interrupt"
+    ROLLBACK = "rollback"
+
+
 class Dialect(StrEnum):
     """The door through which a run came in; the shape of its webhook and its defaults follow from it."""
 
@@ -159,6 +166,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """0 before the first start, then 1, 2, 3."""
     error: Failure | None = None
     cancel_reason: str | None = None
+    """Why it was asked to end, and by whom."""
     created_at: datetime
     """When it was admitted."""
     updated_at: datetime
@@ -173,6 +181,17 @@ class Run(Struct, frozen=True, kw_only=True):
     """Number of its last part, the one that says the end."""
     last_ms: int | None = None
     """Production time of that part, in milliseconds since 1970."""
+    cancel_action: CancelAction | None = None
+    """How it was asked to end; that is done also after a crash."""
+    due_at: datetime | None = None
+    """When it may start at the earliest; None is at once."""
+    rolled_back: bool = False
+    """Whether what it did was undone. Its status is then `error`, in the dialect that still shows it."""
+
+    @property
+    def ending(self) -> str:
+        """What its last part says of how it ended."""
+        return "rollback" if self.rolled_back else self.status
 
 
 class Part(Struct, frozen=True, array_like=True):
@@ -197,7 +216,7 @@ METADATA = "metadata"
 """First part of each attempt: `{"run_id", "thread_id", "attempt"}`."""
 
 END = "end"
-"""Last part of a run: `{"run_id", "status", "error"}`; `error` is a Failure or null."""
+"""Last part of a run: `{"run_id", "status", "error"}`; `error` is a Failure or null. The status may be `rollback`."""
 
 
 class Gap(Struct, frozen=True):
@@ -241,6 +260,20 @@ class Admission(Struct, frozen=True, kw_only=True):
     new_thread: Thread | None = None
     again: bool = False
     """Whether this may have been asked before, and the answer was lost."""
+    dropped: tuple[Run, ...] = ()
+    """Runs that never started and that this one displaces, with their final status."""
+    wish: "Wish | None" = None
+    """The end of the run that this one displaces while it runs."""
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """Somebody wants a run to end. Kept until it has, also over a crash."""
+
+    thread_id: str
+    run_id: str
+    epoch: int
+    action: CancelAction
+    reason: str
 
 
 class Standing(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from duckdb import DuckDBPyConnection
 from msgspec import Struct
@@ -15,6 +15,7 @@ from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
 from storage.records import (
     Admission,
+    CancelAction,
     Dialect,
     Failure,
     MultitaskStrategy,
@@ -22,8 +23,11 @@ from storage.records import (
     RunRequest,
     RunStatus,
     Settlement,
+    Wish,
 )
 from storage.writer import Writer
+
+N = TypeVar("N", Run, Wish)
 
 _SQL = queries.load("runs")
 _REQUEST = Decoder(RunRequest)
@@ -38,14 +42,34 @@ class Start(Struct, frozen=True):
     epoch: int
 
 
+class Forgetting(Struct, frozen=True):
+    """A run that is to be deleted."""
+
+    run: Run
+    epoch: int
+
+
 def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | None]:
-    """Let runs in, and their threads if those are new. Asked twice, a run is let in once."""
+    """Let runs in, and their threads if those are new, and let go of those they displace. Twice is once."""
     writer.look_up_threads(one.run.thread_id for one in asked)
     writer.look_up_runs(one.run for one in asked if writer.doubts or one.again or _lacks_thread(writer, one))
+    writer.look_up_runs(run for one in asked for run in one.dropped)
+    writer.look_up_runs(one.wish for one in asked if one.wish)
     outcomes = each(partial(_admitted, writer), asked)
     admitted = [one for one in accepted(outcomes) if one]
     threads.occupy(writer, admitted)
     _put(writer, "insert", _row, [one.run for one in admitted])
+    _put(writer, "wish", _wanted, [one.wish for one in admitted if one.wish and _can_change(writer, one.wish)])
+    _settle(writer, [Settlement(run=run, epoch=one.epoch) for one in admitted for run in one.dropped])
+    return done(outcomes)
+
+
+def wish(writer: Writer, asked: Sequence[Wish]) -> list[ServiceError | None]:
+    """Keep that somebody wants runs to end; of runs that have ended already, nothing."""
+    writer.look_up_threads(one.thread_id for one in asked)
+    writer.look_up_runs(asked)
+    outcomes = each(partial(_wished, writer), asked)
+    _put(writer, "wish", _wanted, [one for one in accepted(outcomes) if one])
     return done(outcomes)
 
 
@@ -60,10 +84,14 @@ def begin(writer: Writer, asked: Sequence[Start]) -> list[ServiceError | None]:
 def settle(writer: Writer, asked: Sequence[Settlement]) -> list[ServiceError | None]:
     """Give runs their final status, and their threads what follows from it: once, however often it is asked."""
     _look_up(writer, asked)
-    outcomes = each(partial(_settled, writer), asked)
-    settled = [one for one in accepted(outcomes) if one]
-    _put(writer, "settle", _end, [one.run for one in settled])
-    threads.settle(writer, settled)
+    return done(_settle(writer, asked))
+
+
+def forget(writer: Writer, asked: Sequence[Forgetting]) -> list[ServiceError | None]:
+    """Runs that have ended are deleted; that they were, and what they cost, stays for accounting."""
+    _look_up(writer, asked)
+    outcomes = each(partial(_forgotten, writer), asked)
+    writer.put("runs", "forget", [(run.thread_id, {"run_id": run.run_id}) for run in accepted(outcomes)])
     return done(outcomes)
 
 
@@ -74,9 +102,17 @@ def get(db: DuckDBPyConnection, thread_id: str, run_id: str) -> Run:
     return _read(row)
 
 
-def of_thread(db: DuckDBPyConnection, thread_id: str, limit: int, offset: int, status: RunStatus | None) -> list[Run]:
-    """Newest first."""
-    return _page(db, thread_id, [status] if status else None, limit, offset)
+def of_thread(  # noqa: PLR0913 - a page of what, and which
+    db: DuckDBPyConnection,
+    thread_id: str,
+    limit: int,
+    offset: int,
+    status: RunStatus | None,
+    *,
+    rolled_back: bool = True,
+) -> list[Run]:
+    """Newest first; those that were rolled back only if they are asked for."""
+    return _page(db, thread_id, [status] if status else None, limit, offset, rolled_back=rolled_back)
 
 
 def unfinished(db: DuckDBPyConnection, thread_id: str) -> list[Run]:
@@ -89,14 +125,22 @@ def unfinished_threads(db: DuckDBPyConnection) -> list[str]:
     return [thread_id for (thread_id,) in db.execute(_SQL["unfinished_threads"]).fetchall()]
 
 
-def _page(
+def unfinished_ids(db: DuckDBPyConnection, statuses: Sequence[RunStatus]) -> list[tuple[str, str]]:
+    """Threads and their runs of these statuses, in the order of admission."""
+    return db.execute(_SQL["unfinished_ids"], {"statuses": list(statuses)}).fetchall()
+
+
+def _page(  # noqa: PLR0913 - as above
     db: DuckDBPyConnection,
     thread_id: str,
     statuses: list[RunStatus] | None,
     limit: int | None = None,
     offset: int = 0,
+    *,
+    rolled_back: bool = True,
 ) -> list[Run]:
-    given = {"thread_id": thread_id, "statuses": statuses, "limit": limit, "offset": offset}
+    given = {"thread_id": thread_id, "statuses": statuses, "rolled_back": rolled_back}
+    given |= {"limit": limit, "offset": offset}
     return [_read(row) for row in db.execute(_SQL["of_thread"], given).fetchall()]
 
 
@@ -123,6 +167,27 @@ def _begun(writer: Writer, asked: Start) -> Run | None:
     return asked.run if _can_change(writer, asked.run) else None
 
 
+def _wished(writer: Writer, asked: Wish) -> Wish | None:
+    fence(writer, asked.thread_id, asked.epoch)
+    return asked if _can_change(writer, asked) else None
+
+
+def _forgotten(writer: Writer, asked: Forgetting) -> Run:
+    fence(writer, asked.run.thread_id, asked.epoch)
+    if not writer.is_admitted(asked.run.run_id):
+        raise RunNotFoundError(asked.run.run_id)
+    return asked.run
+
+
+def _settle(writer: Writer, asked: Sequence[Settlement]) -> list[Settlement | ServiceError | None]:
+    """Of those that have been looked up."""
+    outcomes = each(partial(_settled, writer), asked)
+    settled = [one for one in accepted(outcomes) if one]
+    _put(writer, "settle", _end, [one.run for one in settled])
+    threads.settle(writer, settled)
+    return outcomes
+
+
 def _settled(writer: Writer, asked: Settlement) -> Settlement | None:
     run = asked.run
     assert run.status.is_final, "a settlement is the end of a run"
@@ -134,20 +199,24 @@ def _settled(writer: Writer, asked: Settlement) -> Settlement | None:
     return asked
 
 
-def _can_change(writer: Writer, run: Run) -> bool:
+def _can_change(writer: Writer, run: Run | Wish) -> bool:
     """A run that has ended cannot. Raises RunNotFoundError for one never admitted."""
     if not writer.is_admitted(run.run_id):
         raise RunNotFoundError(run.run_id)
     return writer.is_unfinished(run.run_id, run.thread_id)
 
 
-def _look_up(writer: Writer, asked: Sequence[Start] | Sequence[Settlement]) -> None:
+def _look_up(writer: Writer, asked: Sequence[Start] | Sequence[Settlement] | Sequence[Forgetting]) -> None:
     writer.look_up_threads(one.run.thread_id for one in asked)
     writer.look_up_runs(one.run for one in asked)
 
 
-def _put(writer: Writer, name: str, row: Callable[[Run], dict[str, Any]], given: Sequence[Run]) -> None:
+def _put(writer: Writer, name: str, row: Callable[[N], dict[str, Any]], given: Sequence[N]) -> None:
     writer.put("runs", name, [(run.thread_id, row(run)) for run in given])
+
+
+def _wanted(wish: Wish) -> dict[str, Any]:
+    return {"run_id": wish.run_id, "cancel_action": wish.action, "cancel_reason": wish.reason}
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -169,6 +238,7 @@ def _row(run: Run) -> dict[str, Any]:
         "dialect": run.dialect,
         "updated_at": run.updated_at,
         "request": queries.encode(run.request),
+        "due_at": run.due_at,
     }
 
 
@@ -197,6 +267,7 @@ def _end(run: Run) -> dict[str, Any]:
         "last_ms": run.last_ms,
         "ended_at": run.ended_at,
         "updated_at": run.updated_at,
+        "rolled_back": run.rolled_back,
     }
 
 
@@ -220,5 +291,7 @@ def _read(row: tuple[Any, ...]) -> Run:
         "updated_at": queries.moment(columns["updated_at"]),
         "started_at": queries.moment_or_none(columns["started_at"]),
         "ended_at": queries.moment_or_none(columns["ended_at"]),
+        "due_at": queries.moment_or_none(columns["due_at"]),
+        "cancel_action": columns["cancel_action"] and CancelAction(columns["cancel_action"]),
     }
     return Run(**{**columns, **given})

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from storage import queries
 from storage.journal import Change, Journal
 from storage.making import Backlog
-from storage.records import Run, Thread
+from storage.records import Run, Thread, Wish
 
 MOST_REMEMBERED = 10_000
 """Threads, and as many runs; those not needed for longest are forgotten first. More than any commit has writes."""
@@ -117,7 +117,7 @@ class Writer:
 
     # Runs
 
-    def look_up_runs(self, runs: Iterable[Run]) -> None:
+    def look_up_runs(self, runs: Iterable[Run | Wish]) -> None:
         """Remember those of these runs that were ever admitted."""
         threads = {run.run_id: run.thread_id for run in runs}
         missing = _touched(self._runs, threads)

@@ -12,7 +12,7 @@ FILES = sorted(
 )
 
 LANGGRAPH = {"langgraph", "langgraph_sdk", "langchain_core"}
-HOME_OF_GRAPHS = {"encoding", "execution", "executor", "factories", "graphs", "states", "streams"}
+HOME_OF_GRAPHS = {"encoding", "execution", "executor", "factories", "graphs", "states", "streams", "unanswered"}
 PURE = {"storage/records.py", "actors/lane.py", "actors/pool.py"}
 IMPURE = {"asyncio", "logging", "random", "threading", "time", "uuid"}
 

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from actors.errors import GraphError, RunEndedError, ThreadBusyError
+from actors.errors import GraphError, LineFullError, RollbackFailedError, RunEndedError, ThreadBusyError
 from storage.errors import (
     AssistantNotFoundError,
     ConflictError,
@@ -36,12 +36,13 @@ STATUS: dict[type[ServiceError], int] = {
     UnsupportedError: 422,
     SenselessError: 400,
     GraphError: 424,
+    LineFullError: 429,
     UnavailableError: 503,
     StaleError: 503,
 }
 
 RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds, with each 503: what restarts here is back in about so long, and a full line moves on."""
+"""Seconds, with each 503 and 429: what restarts here is back in about so long, and a full line moves on."""
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +108,12 @@ def _of_ours(
     texts: Texts, malformed: Malformed, request: Request[Any, Any, Any], error: ServiceError
 ) -> Response[Problem]:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, RollbackFailedError):
         return _unforeseen(request, error)
     text = texts.get(type(error), "{}").format(error)
     if isinstance(error, InvalidError | UnsupportedError):
         return Response(malformed([Mistake("value_error", ["body"], text)]), status_code=status)
-    retry = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    retry = RETRY_AFTER if isinstance(error, UnavailableError | StaleError) else {}
     return Response(Problem(text), status_code=status, headers=retry)
 
 

@@ -45,11 +45,6 @@ def refuse_query(**given: object) -> None:
             raise wrong(name, f"{name} is not supported yet", "query")
 
 
-def refuse_rollback(action: str) -> None:
-    if action == "rollback":
-        raise wrong("action", "action=rollback is not supported yet", "query")
-
-
 def _split(name: str, value: str) -> list[str]:
     if not value.startswith("["):
         return [found for part in value.split(",") if (found := part.strip())]

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from actors.cluster import Cluster, ClusterSettings
-from actors.project import DEMO, Project, read
+from actors.project import DEMO, Project, RunLimits, read
 from actors.runtime import Runtime
 from storage.errors import ServiceError
 from storage.records import TapeLimits
@@ -62,7 +62,7 @@ def serve(  # noqa: PLR0913 - one argument an option of the command
                 data=data.resolve(),
                 warm=warm,
                 most=most,
-                grace=settings.cancel_grace,
+                limits=RunLimits(settings.cancel_grace, settings.run_timeout, settings.max_waiting),
                 tape_limits=TapeLimits(settings.tape_hours, settings.tape_run_bytes, settings.tape_bytes),
             )
             return _serve(wanted, settings, listener, f"http://{_shown(host)}:{port}")

@@ -20,6 +20,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     gateway_heartbeat: float = 15.0
     """Seconds of silence after which the gateway dialect sends a heartbeat."""
 
+    run_timeout: float = 86_400.0
+    """Seconds of execution that an attempt of a run may take; then it ends with the status `timeout`."""
+    max_waiting: int = 100
+    """Runs that may wait on one thread; the next one is answered 429, and nothing is admitted."""
     cancel_grace: float = 5.0
     """Seconds a cancelled run has to stop by itself, before its process is ended."""
 

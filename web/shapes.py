@@ -21,6 +21,8 @@ SPEAKING = frozenset(
         "TaskNotFound",
         "HTTPException",
         "UserInterrupt",
+        "UserRollback",
+        "RollbackError",
     }
 )
 """Classes of errors that keep their text when errors are masked."""

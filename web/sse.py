@@ -125,5 +125,6 @@ def one_line(event: str) -> bytes:
 class _Ended(Struct, frozen=True):
     """What the last part of a run says on the tape."""
 
-    status: RunStatus
+    status: str
+    """A RunStatus, or `rollback`."""
     error: Failure | None = None

@@ -1,6 +1,6 @@
 """From a request that was understood to the records that a thread's actor is sent."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from uuid_utils.compat import uuid7
@@ -18,6 +18,7 @@ def submission(  # noqa: PLR0913 - all of them are named, and none has a default
     metadata: dict[str, Any],
     strategy: MultitaskStrategy,
     create_thread: bool,
+    after_seconds: float | None,
 ) -> Submission:
     now = datetime.now(UTC)
     run = Run(
@@ -31,6 +32,7 @@ def submission(  # noqa: PLR0913 - all of them are named, and none has a default
         multitask_strategy=strategy,
         created_at=now,
         updated_at=now,
+        due_at=now + timedelta(seconds=after_seconds) if after_seconds else None,
     )
     return Submission(run=run, assistant=assistant, new_thread=_thread_for(run) if create_thread else None)
 

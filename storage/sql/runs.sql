@@ -2,23 +2,23 @@
 -- What comes with its start and its end is NULL until then.
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
-    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request
+    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
-    $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request
+    $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
-    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request
+    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
        unnest($status::VARCHAR[]), unnest($multitask_strategy::VARCHAR[]), unnest($attempt::SMALLINT[]),
        unnest($queued_at::TIMESTAMPTZ[]), unnest($started_at::TIMESTAMPTZ[]), unnest($tags::VARCHAR[][]),
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
-       unnest($request::JSON[]);
+       unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]);
 
 -- name: begin
 -- An attempt has started.
@@ -38,12 +38,30 @@ UPDATE runs
   ) AS given
  WHERE runs.run_id = given.run_id;
 
+-- name: wish
+-- Somebody wants the run to end, and how.
+UPDATE runs SET cancel_action = $cancel_action, cancel_reason = $cancel_reason WHERE run_id = $run_id;
+
+-- name: wish_each
+UPDATE runs
+   SET cancel_action = given.cancel_action, cancel_reason = given.cancel_reason
+  FROM (
+    SELECT unnest($run_id::UUID[]) AS run_id, unnest($cancel_action::VARCHAR[]) AS cancel_action,
+           unnest($cancel_reason::VARCHAR[]) AS cancel_reason
+  ) AS given
+ WHERE runs.run_id = given.run_id;
+
+-- name: forget
+-- It is deleted, and what it cost stays for accounting.
+UPDATE runs SET deleted_at = now(), request = NULL WHERE run_id = $run_id;
+
 -- name: settle
 -- Give a run its final status.
 UPDATE runs
    SET status = $status, attempt = $attempt, started_at = $started_at, error_type = $error_type, error_message
        = $error_message, cancel_reason = $cancel_reason, checkpoint_id = $checkpoint_id, first_seq =
-       $first_seq, last_seq = $last_seq, last_ms = $last_ms, ended_at = $ended_at, updated_at = $updated_at
+       $first_seq, last_seq = $last_seq, last_ms = $last_ms, ended_at = $ended_at, updated_at = $updated_at,
+       rolled_back = $rolled_back
  WHERE run_id = $run_id;
 
 -- name: settle_each
@@ -51,7 +69,7 @@ UPDATE runs
    SET status = given.status, attempt = given.attempt, started_at = given.started_at, error_type =
        given.error_type, error_message = given.error_message, cancel_reason = given.cancel_reason,
        checkpoint_id = given.checkpoint_id, first_seq = given.first_seq, last_seq = given.last_seq, last_ms =
-       given.last_ms, ended_at = given.ended_at, updated_at = given.updated_at
+       given.last_ms, ended_at = given.ended_at, updated_at = given.updated_at, rolled_back = given.rolled_back
   FROM (
     SELECT unnest($run_id::UUID[]) AS run_id, unnest($status::VARCHAR[]) AS status,
            unnest($attempt::SMALLINT[]) AS attempt, unnest($started_at::TIMESTAMPTZ[]) AS started_at,
@@ -59,7 +77,7 @@ UPDATE runs
            unnest($cancel_reason::VARCHAR[]) AS cancel_reason, unnest($checkpoint_id::VARCHAR[]) AS checkpoint_id,
            unnest($first_seq::BIGINT[]) AS first_seq, unnest($last_seq::BIGINT[]) AS last_seq,
            unnest($last_ms::BIGINT[]) AS last_ms, unnest($ended_at::TIMESTAMPTZ[]) AS ended_at,
-           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at, unnest($rolled_back::BOOLEAN[]) AS rolled_back
   ) AS given
  WHERE runs.run_id = given.run_id;
 
@@ -69,7 +87,7 @@ UPDATE runs
 SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
-       checkpoint_id, first_seq, last_seq, last_ms, error_message
+       checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back, error_message
   FROM runs
  WHERE run_id = try_cast($run_id AS UUID) AND thread_id = $thread_id AND deleted_at IS NULL;
 
@@ -81,9 +99,11 @@ WITH mine AS MATERIALIZED (
 SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
-       checkpoint_id, first_seq, last_seq, last_ms, error_message
+       checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back, error_message
   FROM mine
- WHERE deleted_at IS NULL AND ($statuses IS NULL OR list_contains($statuses, status))
+ WHERE deleted_at IS NULL
+   AND ($statuses IS NULL OR list_contains($statuses, status))
+   AND ($rolled_back OR NOT rolled_back)
  ORDER BY admission DESC
  LIMIT $limit OFFSET $offset;
 
@@ -94,3 +114,10 @@ SELECT thread_id
  WHERE status IN ('pending', 'running') AND deleted_at IS NULL
  GROUP BY thread_id
  ORDER BY min(admission);
+
+-- name: unfinished_ids
+-- Of all threads, in the order of their admission.
+SELECT thread_id, run_id::VARCHAR
+  FROM runs
+ WHERE list_contains($statuses, status) AND deleted_at IS NULL
+ ORDER BY admission;

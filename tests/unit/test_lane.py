@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from actors.errors import LineFullError, ThreadBusyError
-from actors.lane import LONGEST_LINE, Cancelled, Drop, Lane, Settled, Start, Stop, Submitted, advance, recovered
+from actors.lane import LONGEST_LINE, Cancelled, Drop, Due, Lane, Settled, Start, Stop, Submitted, advance, recovered
 from storage.records import MultitaskStrategy
 from storage.records import MultitaskStrategy as M
 
@@ -16,6 +16,8 @@ LINE = Lane(active="a", waiting=("b", "c"))
 STOPPING = Lane(active="a", stopping=True, waiting=("b",))
 HELD = Lane(held=True)
 HELD_LINE = Lane(held=True, waiting=("a", "b"))
+DELAYED = Lane(waiting=("d",), delayed=frozenset("d"))
+BUSY_DELAYED = Lane(active="a", waiting=("d", "e"), delayed=frozenset("d"))
 
 TABLE = {
     "idle: a run starts": (IDLE, Submitted("x", M.ENQUEUE), Lane(active="x"), [Start("x")]),
@@ -65,6 +67,36 @@ TABLE = {
         [Stop("a", rollback=True)],
     ),
     "cancel: a stranger is ignored": (LINE, Cancelled("x"), LINE, []),
+    "delayed: a run that is not due waits": (IDLE, Submitted("d", M.ENQUEUE, delayed=True), DELAYED, []),
+    "delayed: others go ahead": (
+        DELAYED,
+        Submitted("x", M.ENQUEUE),
+        Lane(active="x", waiting=("d",), delayed=frozenset("d")),
+        [Start("x")],
+    ),
+    "delayed: interrupt displaces it": (
+        DELAYED,
+        Submitted("x", M.INTERRUPT),
+        Lane(active="x"),
+        [Drop("d"), Start("x")],
+    ),
+    "delayed: one may displace as well": (
+        BUSY,
+        Submitted("d", M.INTERRUPT, delayed=True),
+        Lane(active="a", stopping=True, waiting=("d",), delayed=frozenset("d")),
+        [Stop("a")],
+    ),
+    "delayed: it can be cancelled": (DELAYED, Cancelled("d"), IDLE, [Drop("d")]),
+    "delayed: the next who is due starts": (
+        BUSY_DELAYED,
+        Settled("a"),
+        Lane(active="e", waiting=("d",), delayed=frozenset("d")),
+        [Start("e")],
+    ),
+    "due: it starts if nobody is active": (DELAYED, Due("d"), Lane(active="d"), [Start("d")]),
+    "due: it takes its place by acceptance": (BUSY_DELAYED, Due("d"), Lane(active="a", waiting=("d", "e")), []),
+    "due: held, it waits": (replace(DELAYED, held=True), Due("d"), Lane(held=True, waiting=("d",)), []),
+    "due: a stranger is ignored": (LINE, Due("b"), LINE, []),
     "settled: the thread is idle": (BUSY, Settled("a"), IDLE, []),
     "settled: the next starts": (LINE, Settled("a"), Lane(active="b", waiting=("c",)), [Start("b")]),
     "settled: stopping is over": (STOPPING, Settled("a"), Lane(active="b"), [Start("b")]),
@@ -78,7 +110,7 @@ def test_the_table(lane, event, after, effects):
     assert advance(lane, event) == (after, effects)
 
 
-@pytest.mark.parametrize("lane", [BUSY, LINE, STOPPING, HELD_LINE])
+@pytest.mark.parametrize("lane", [BUSY, LINE, STOPPING, HELD_LINE, DELAYED])
 def test_reject_is_refused_unless_idle(lane):
     with pytest.raises(ThreadBusyError):
         advance(lane, Submitted("x", M.REJECT))
@@ -94,9 +126,19 @@ def test_a_full_line_takes_nobody(active):
 
 
 def test_recovered_runs_keep_their_order():
-    assert recovered(["a", "b", "c"], held=False) == (Lane(active="a", waiting=("b", "c")), [Start("a")])
-    assert recovered(["a", "b"], held=True) == (Lane(held=True, waiting=("a", "b")), [])
-    assert recovered([], held=False) == (IDLE, [])
+    assert recovered(["a", "b", "c"], None, IDLE) == (Lane(active="a", waiting=("b", "c")), [Start("a")])
+    assert recovered(["a", "b"], "a", HELD) == (Lane(held=True, waiting=("a", "b")), [])
+    assert recovered([], None, IDLE) == (IDLE, [])
+
+
+def test_a_run_that_had_begun_goes_on_before_one_that_was_delayed():
+    early = Lane(delayed=frozenset("d"))
+    after = Lane(active="a", waiting=("d", "b"), delayed=frozenset("d"))
+    assert recovered(["d", "a", "b"], "a", early) == (after, [Start("a")])
+    assert recovered(["d", "b"], None, early) == (
+        Lane(active="b", waiting=("d",), delayed=frozenset("d")),
+        [Start("b")],
+    )
 
 
 class OneThread(RuleBasedStateMachine):
@@ -105,15 +147,16 @@ class OneThread(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.lane, self.running, self.submitted = Lane(), None, 0
-        self.accepted, self.started, self.gone = [], [], set()
+        self.accepted, self.started, self.gone, self.early = [], [], set(), set()
 
-    @rule(strategy=st.sampled_from(MultitaskStrategy))
-    def submit(self, strategy):
+    @rule(strategy=st.sampled_from(MultitaskStrategy), delayed=st.booleans())
+    def submit(self, strategy, delayed):
         self.submitted += 1
         run_id = str(self.submitted)
         before = self.lane
         try:
-            self.enter(*advance(self.lane, Submitted(run_id, strategy)), accepted=run_id)
+            self.early |= {run_id} if delayed else set()
+            self.enter(*advance(self.lane, Submitted(run_id, strategy, delayed)), accepted=run_id)
         except (ThreadBusyError, LineFullError):
             assert self.lane == before
             self.gone.add(run_id)
@@ -134,7 +177,13 @@ class OneThread(RuleBasedStateMachine):
     def hold(self):
         """The thread moves to the lobby, if nothing runs, and back."""
         if self.running is None:
-            self.enter(*recovered(self.lane.waiting, held=not self.lane.held))
+            lane = Lane(held=not self.lane.held, delayed=self.lane.delayed)
+            self.enter(*recovered(self.lane.waiting, None, lane))
+
+    @precondition(lambda self: self.lane.delayed)
+    @rule(data=st.data())
+    def be_due(self, data):
+        self.enter(*advance(self.lane, Due(data.draw(st.sampled_from(sorted(self.lane.delayed))))))
 
     def enter(self, lane, effects, accepted=None):
         if accepted:
@@ -158,11 +207,18 @@ class OneThread(RuleBasedStateMachine):
 
     @invariant()
     def runs_start_in_the_order_of_their_acceptance(self):
-        assert self.started == sorted(self.started, key=int)
+        on_time = [run_id for run_id in self.started if run_id not in self.early]
+        assert on_time == sorted(on_time, key=int)
+        assert self.lane.waiting == tuple(sorted(self.lane.waiting, key=int))
+
+    @invariant()
+    def nobody_starts_before_time(self):
+        assert self.lane.delayed <= set(self.lane.waiting)
+        assert self.running not in self.lane.delayed
 
     @invariant()
     def nobody_waits_for_nothing(self):
-        assert self.lane.held or self.lane.active or not self.lane.waiting
+        assert self.lane.held or self.lane.active or self.lane.next is None
 
     @invariant()
     def only_the_active_run_is_stopping(self):

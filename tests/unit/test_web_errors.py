@@ -63,11 +63,13 @@ def test_a_kind_has_a_status_and_each_dialect_its_text(error, status, platform, 
         assert (answer.status_code, answer.json()) == (status, {"detail": text})
 
 
-@pytest.mark.parametrize("error", [UnavailableError("later"), LineFullError("later"), StaleError("later")])
+@pytest.mark.parametrize(
+    ("error", "status"), [(UnavailableError("later"), 503), (LineFullError("later"), 429), (StaleError("later"), 503)]
+)
 @pytest.mark.parametrize("handlers", [errors.PLATFORM, errors.GATEWAY])
-def test_what_may_be_tried_again_says_when(error, handlers):
+def test_what_may_be_tried_again_says_when(error, status, handlers):
     answer = answer_to(error, handlers)
-    assert (answer.status_code, answer.json()) == (503, {"detail": "later"})
+    assert (answer.status_code, answer.json()) == (status, {"detail": "later"})
     assert int(answer.headers["retry-after"]) > 0
 
 

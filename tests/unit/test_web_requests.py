@@ -86,7 +86,7 @@ def test_checkpoint_during_is_the_old_name_of_durability(asked, sent, durability
 
 
 @either
-@pytest.mark.parametrize("field", [{"webhook": "https://example.org"}, {"after_seconds": 2}])
+@pytest.mark.parametrize("field", [{"webhook": "https://example.org"}])
 def test_what_cannot_be_obeyed_yet_is_refused_by_name(asked, field):
     with pytest.raises(ValidationException) as refused:
         asked(**field)
@@ -273,8 +273,9 @@ def test_messages_that_are_no_list_are_the_graphs_to_judge():
     assert on_gateway(input={"messages": "hello"}).input == {"messages": "hello"}
 
 
-def submitted(*, create_thread, **given):
+def submitted(*, create_thread, after_seconds=None, **given):
     return submission(
+        after_seconds=after_seconds,
         dialect=Dialect.GATEWAY,
         thread_id="t1",
         assistant=an_assistant(),

@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from actors.runtime import Runtime, Submission
 from storage.errors import SenselessError
-from storage.records import Assistant, Dialect, OnDisconnect, Run
+from storage.records import Assistant, CancelAction, Dialect, OnDisconnect, Run
 from web.answers import Leave
 from web.bodies import strictly
 from web.dependencies import AnyRequest, Gate, TheGate, no_idempotency_key
@@ -67,6 +67,7 @@ async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: Run
         metadata=body.metadata or {},
         strategy=body.multitask_strategy,
         create_thread=create,
+        after_seconds=body.after_seconds,
     )
 
 
@@ -82,4 +83,4 @@ async def _assistant(runtime: Runtime, name: str | None) -> Assistant:
 def _leave(gate: Gate, run: Run) -> Leave | None:
     if run.request.on_disconnect is OnDisconnect.CONTINUE:
         return None
-    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CLIENT_GONE)
+    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)

@@ -23,7 +23,6 @@ def check_form(body: RunCreateRequest) -> None:
     """Refuse fields of a wrong form, and those that this server cannot obey yet."""
     bodies.refuse(
         webhook=body.webhook is not None,
-        after_seconds=body.after_seconds,
         on_completion=body.on_completion == "delete",
     )
     bodies.stream_modes(bodies.names_in(body.stream_mode), MODES)

@@ -1,17 +1,17 @@
 """Runs that exist: reading them, following them, waiting for them, cancelling them."""
 
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from litestar import Controller, Response, get, post, route
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 from msgspec import Struct
 
-from actors.errors import RunEndedError
+from actors.errors import ROLLBACK_FAILED, RollbackFailedError, RunEndedError
 from actors.runtime import Runtime
 from storage.errors import ConflictError
-from storage.records import Run, RunStatus
+from storage.records import CancelAction, Run, RunStatus
 from web import query
 from web.answers import Leave
 from web.bodies import stream_modes
@@ -27,8 +27,8 @@ from web.sse import MEDIA_TYPE, reader_of, wanted_by
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Offset = Annotated[int, QueryParameter(ge=0)]
 Status = Annotated[RunStatus | None, QueryParameter()]
-Action = Annotated[Literal["interrupt", "rollback"], QueryParameter()]
-MaybeAction = Annotated[Literal["interrupt", "rollback"] | None, QueryParameter()]
+Action = Annotated[CancelAction, QueryParameter()]
+MaybeAction = Annotated[CancelAction | None, QueryParameter()]
 Accept = Annotated[str, HeaderParameter(name="Accept")]
 
 
@@ -40,7 +40,7 @@ class RunController(Controller):
         self, *, thread_id: ThreadId, gate: TheGate, limit: Limit = 100, offset: Offset = 0, status: Status = None
     ) -> list[RunResponse]:
         """The thread's runs, newest first; none for a thread that is not known."""
-        runs = await gate.runtime.runs(thread_id, limit=limit, offset=offset, status=status)
+        runs = await gate.runtime.runs(thread_id, limit=limit, offset=offset, status=status, rolled_back=True)
         return [schemas.run(run, mask_errors=gate.settings.mask_errors) for run in runs]
 
     @get("/{run_id:str}")
@@ -61,11 +61,19 @@ class RunController(Controller):
         cancel_on_disconnect: Flag = None,
         action: MaybeAction = None,
         wait: Flag = None,
-    ) -> Stream:
-        """What a run says, from after the event that the client had last, else from the earliest that is kept."""
-        query.refuse_query(action=action)
-        flag("wait", wait)  # means something only beside an action
-        return await _stream(gate, thread_id, run_id, _Wish.of(last_event_id, stream_mode, cancel_on_disconnect))
+    ) -> Stream | Response[bytes]:
+        """What a run says, from after the event that the client had last, else from the earliest that is kept.
+
+        With an `action`, the run is cancelled first; with `wait` as well, the answer is 204 when it has stopped.
+        """
+        wish, patient = _Wish.of(last_event_id, stream_mode, cancel_on_disconnect), flag("wait", wait)
+        if action is not None:
+            await gate.runtime.run(thread_id, run_id)
+            await _cancel(gate.runtime, thread_id, run_id, action)
+            if patient:
+                await _await_end(gate, thread_id, run_id)
+                return Response(b"", status_code=204)
+        return await _stream(gate, thread_id, run_id, wish)
 
     @get("/{run_id:str}/join", media_type=MEDIA_TYPE)
     async def join(  # noqa: PLR0913 - one a parameter
@@ -92,16 +100,15 @@ class RunController(Controller):
         thread_id: ThreadId,
         run_id: FromPath[str],
         gate: TheGate,
-        action: Action = "interrupt",
+        action: Action = CancelAction.INTERRUPT,
         wait: Flag = None,
     ) -> Response[bytes]:
         """Stop a run. With `wait`, answer 204 when it has stopped."""
-        query.refuse_rollback(action)
         patient = flag("wait", wait)
         await gate.runtime.thread(thread_id)
-        await _cancel(gate.runtime, thread_id, run_id)
+        await _cancel(gate.runtime, thread_id, run_id, action)
         if patient:
-            await gate.answers.promptly(gate.runtime.ended(thread_id, run_id))
+            await _await_end(gate, thread_id, run_id)
         return Response(b"", status_code=204 if patient else 202)
 
 
@@ -132,18 +139,24 @@ async def _stream(gate: Gate, thread_id: str, run_id: str, wish: _Wish) -> Strea
     return streams.stream(gate, run, source, leave=_leave(gate, run) if wish.cancel else None, again=wish.again)
 
 
-async def _cancel(runtime: Runtime, thread_id: str, run_id: str) -> None:
+async def _cancel(runtime: Runtime, thread_id: str, run_id: str, action: CancelAction) -> None:
     """Cancel a run, or find that it has been cancelled."""
     try:
-        await runtime.cancel(thread_id, run_id, cancel_wish(thread_id, run_id))
+        await runtime.cancel(thread_id, run_id, action, cancel_wish(thread_id, run_id))
     except RunEndedError as error:
         run = await runtime.run(thread_id, run_id)
-        if run.status is not RunStatus.INTERRUPTED:
+        if not (run.status is RunStatus.INTERRUPTED or run.rolled_back):
             raise ConflictError(f"Run {run_id} is not cancellable (status: {run.status})") from error
 
 
+async def _await_end(gate: Gate, thread_id: str, run_id: str) -> None:
+    run = await gate.answers.promptly(gate.runtime.ended(thread_id, run_id))
+    if run.error and run.error.error == ROLLBACK_FAILED:
+        raise RollbackFailedError(run.error.message)
+
+
 def _leave(gate: Gate, run: Run) -> Leave:
-    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CLIENT_GONE)
+    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)
 
 
 def _wants_json(accept: str) -> bool:

@@ -7,6 +7,7 @@ from litestar import Router
 
 from web import errors
 from web.platform.assistants import AssistantController
+from web.platform.cancelling import CancelController
 from web.platform.creation import CreationController
 from web.platform.runs import RunController
 from web.platform.states import StateController
@@ -15,13 +16,20 @@ from web.platform.threads import ThreadController
 ROUTERS = [
     Router(
         "/",
-        route_handlers=[AssistantController, ThreadController, StateController, CreationController, RunController],
+        route_handlers=[
+            AssistantController,
+            ThreadController,
+            StateController,
+            CreationController,
+            RunController,
+            CancelController,
+        ],
         exception_handlers=errors.PLATFORM,
         tags=["Platform"],
     ),
     Router(
         "/api",
-        route_handlers=[AssistantController, ThreadController, StateController],
+        route_handlers=[AssistantController, ThreadController, StateController, CancelController],
         exception_handlers=errors.PLATFORM,
         tags=["Platform, under /api"],
     ),

@@ -7,7 +7,7 @@ from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 
 from actors.runtime import Submission
-from storage.records import Dialect, MultitaskStrategy, OnDisconnect, Run
+from storage.records import CancelAction, Dialect, MultitaskStrategy, OnDisconnect, Run
 from web import errors
 from web.answers import Leave
 from web.bodies import strictly
@@ -63,10 +63,11 @@ async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: Run
         metadata=metadata_of(body.metadata),
         strategy=body.multitask_strategy or MultitaskStrategy.ENQUEUE,
         create_thread=body.if_not_exists == "create",
+        after_seconds=body.after_seconds,
     )
 
 
 def _leave(gate: Gate, run: Run) -> Leave | None:
     if run.request.on_disconnect is OnDisconnect.CONTINUE:
         return None
-    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CLIENT_GONE)
+    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)

@@ -3,8 +3,8 @@
 import re
 
 from actors.runtime import Runtime
-from storage.errors import InvalidError, ThreadNotFoundError
-from storage.records import Assistant
+from storage.errors import InvalidError, RunNotFoundError, ThreadNotFoundError
+from storage.records import Assistant, Run
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -27,6 +27,15 @@ async def check_thread(runtime: Runtime, thread_id: str) -> None:
 async def check_run(runtime: Runtime, thread_id: str, run_id: str) -> None:
     await check_thread(runtime, thread_id)
     check("run", run_id)
+
+
+async def run(runtime: Runtime, thread_id: str, run_id: str) -> Run:
+    """A run as this dialect knows it: one that was rolled back is gone."""
+    await check_run(runtime, thread_id, run_id)
+    found = await runtime.run(thread_id, run_id)
+    if found.rolled_back:
+        raise RunNotFoundError(run_id)
+    return found
 
 
 async def assistant(runtime: Runtime, name: str) -> Assistant:

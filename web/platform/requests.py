@@ -50,7 +50,6 @@ def run_request(body: RunCreate, sent: Mapping[str, Any]) -> RunRequest:
 def _check(body: RunCreate) -> None:
     bodies.refuse(
         webhook=body.webhook is not None,
-        after_seconds=body.after_seconds,
         langsmith_tracer=body.langsmith_tracer is not None,
     )
     if body.checkpoint_id:

@@ -1,13 +1,13 @@
 """Runs that exist: reading them, following them, waiting for them, cancelling them."""
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
-from storage.records import RunStatus
+from storage.records import CancelAction, RunStatus
 from web import errors, query
 from web.answers import Leave
 from web.bodies import stream_modes
@@ -22,7 +22,7 @@ from web.sse import MEDIA_TYPE, reader_of, wanted_by
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Offset = Annotated[int, QueryParameter(ge=0)]
 Status = Annotated[RunStatus | None, QueryParameter()]
-Action = Annotated[Literal["interrupt", "rollback"], QueryParameter()]
+Action = Annotated[CancelAction, QueryParameter()]
 
 
 class RunController(Controller):
@@ -42,14 +42,19 @@ class RunController(Controller):
         """The thread's runs, newest first."""
         await ids.check_thread(gate.runtime, thread_id)
         await gate.runtime.thread(thread_id)  # a thread that is not known has no runs, but is no empty list either
-        runs = await gate.runtime.runs(thread_id, limit=limit, offset=offset, status=status)
+        runs = await gate.runtime.runs(thread_id, limit=limit, offset=offset, status=status, rolled_back=False)
         return schemas.selected(map(schemas.run, runs), Run, query.names("select", select))
 
     @get("/{run_id:str}")
     async def one(self, thread_id: FromPath[str], run_id: FromPath[str], gate: TheGate) -> Run:
         """A run. It can be read from before its creation is answered until it is deleted."""
-        await ids.check_run(gate.runtime, thread_id, run_id)
-        return schemas.run(await gate.runtime.run(thread_id, run_id))
+        return schemas.run(await ids.run(gate.runtime, thread_id, run_id))
+
+    @delete("/{run_id:str}")
+    async def delete(self, thread_id: FromPath[str], run_id: FromPath[str], gate: TheGate) -> None:
+        """Remove a run and the checkpoints that it wrote; one that is unfinished is cancelled first."""
+        await ids.run(gate.runtime, thread_id, run_id)
+        await gate.runtime.delete_run(thread_id, run_id)
 
     @get("/{run_id:str}/stream", media_type=MEDIA_TYPE)
     async def stream(  # noqa: PLR0913 - one a parameter
@@ -66,8 +71,7 @@ class RunController(Controller):
         asked = query.names("stream_mode", stream_mode)
         modes = stream_modes(asked, MODES, source="query")
         cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
-        await ids.check_run(gate.runtime, thread_id, run_id)
-        run = await gate.runtime.run(thread_id, run_id)
+        run = await ids.run(gate.runtime, thread_id, run_id)
         source = await streams.follow(gate, run, reader_of(run, last_event_id, wanted_by(modes)))
         again = ({"stream_mode": ",".join(asked)} if asked else {}) | _cancelling(cancel)
         return streams.stream(gate, run, source, leave=_leave(gate, thread_id, run_id, cancel=cancel), again=again)
@@ -78,8 +82,7 @@ class RunController(Controller):
     ) -> Stream:
         """What a run leaves, once it has ended."""
         cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
-        await ids.check_run(gate.runtime, thread_id, run_id)
-        run = await gate.runtime.run(thread_id, run_id)
+        run = await ids.run(gate.runtime, thread_id, run_id)
         leave = _leave(gate, thread_id, run_id, cancel=cancel)
         return streams.wait(gate, run, streams.outcome(gate, run), leave=leave, again=_cancelling(cancel))
 
@@ -90,19 +93,17 @@ class RunController(Controller):
         run_id: FromPath[str],
         gate: TheGate,
         wait: Flag = None,
-        action: Action = "interrupt",
+        action: Action = CancelAction.INTERRUPT,
     ) -> Response[bytes] | Stream:
         """Stop a run. With `wait`, answer when it has stopped."""
-        query.refuse_rollback(action)
         patient = flag("wait", wait)
-        await ids.check_run(gate.runtime, thread_id, run_id)
-        run = await gate.runtime.run(thread_id, run_id)
-        await gate.runtime.cancel(thread_id, run_id, cancel_wish(thread_id, run_id))
+        run = await ids.run(gate.runtime, thread_id, run_id)
+        await gate.runtime.cancel(thread_id, run_id, action, cancel_wish(thread_id, run_id))
         return streams.wait(gate, run, streams.nothing(gate, run), leave=None) if patient else Response(b"")
 
 
 def _leave(gate: Gate, thread_id: str, run_id: str, *, cancel: bool) -> Leave | None:
-    return partial(gate.runtime.cancel, thread_id, run_id, CLIENT_GONE) if cancel else None
+    return partial(gate.runtime.cancel, thread_id, run_id, CancelAction.INTERRUPT, CLIENT_GONE) if cancel else None
 
 
 def _cancelling(cancel: bool) -> dict[str, str]:  # noqa: FBT001 - it is the query's own word

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from storage.records import END, METADATA, Gap, Part, RunStatus
+from storage.records import END, METADATA, Gap, Part
 from web.shapes import told
 from web.sse import failure_of, lost, one_line
 
@@ -26,7 +26,8 @@ class Finished(Struct, frozen=True):
     """What `end` says here."""
 
     run_id: str
-    status: RunStatus
+    status: str
+    """A RunStatus, or `rollback`."""
 
 
 class PlatformWire:

@@ -17,3 +17,83 @@ SELECT checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, val
 -- name: put_writes
 INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: any
+SELECT 1 FROM checkpoints WHERE thread_id = $thread_id LIMIT 1;
+
+-- name: create_marks
+-- Of each thread the run that may be rolled back: the last that went on from checkpoints.
+CREATE TABLE IF NOT EXISTS marks (thread_id TEXT PRIMARY KEY, run_id TEXT NOT NULL);
+
+-- name: mark
+INSERT INTO marks VALUES ($thread_id, $run_id);
+
+-- name: marked
+SELECT 1 FROM marks WHERE thread_id = $thread_id AND run_id = $run_id;
+
+-- name: drop_marks
+DELETE FROM marks WHERE thread_id = $thread_id;
+
+-- name: create_kept
+-- What was written to checkpoints before the marked run went on from them.
+CREATE TABLE IF NOT EXISTS kept_writes (
+    thread_id TEXT NOT NULL,
+    checkpoint_ns TEXT NOT NULL,
+    checkpoint_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    task_path TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    channel TEXT NOT NULL,
+    type TEXT,
+    value BLOB,
+    PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+);
+
+-- name: keep_writes
+INSERT INTO kept_writes
+SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+  FROM writes
+ WHERE thread_id = $thread_id
+   AND (
+     checkpoint_id = $checkpoint_id
+     OR (checkpoint_ns, checkpoint_id) IN (
+       SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = $thread_id GROUP BY checkpoint_ns
+     )
+   );
+
+-- name: drop_kept
+DELETE FROM kept_writes WHERE thread_id = $thread_id;
+
+-- name: drop_writes_of_run
+DELETE FROM writes
+ WHERE thread_id = $thread_id
+   AND (checkpoint_ns, checkpoint_id) IN (
+     SELECT checkpoint_ns, checkpoint_id
+       FROM checkpoints
+      WHERE thread_id = $thread_id AND json_extract(CAST(metadata AS TEXT), '$.run_id') = $run_id
+   );
+
+-- name: drop_checkpoints_of_run
+DELETE FROM checkpoints
+ WHERE thread_id = $thread_id AND json_extract(CAST(metadata AS TEXT), '$.run_id') = $run_id;
+
+-- name: drop_new_writes
+-- The newest checkpoints are those that the run went on from; what they had before is restored.
+DELETE FROM writes
+ WHERE thread_id = $thread_id
+   AND (checkpoint_ns, checkpoint_id) IN (
+     SELECT checkpoint_ns, max(checkpoint_id) FROM checkpoints WHERE thread_id = $thread_id GROUP BY checkpoint_ns
+   );
+
+-- name: drop_kept_places
+DELETE FROM writes
+ WHERE thread_id = $thread_id
+   AND (checkpoint_ns, checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM kept_writes WHERE thread_id = $thread_id);
+
+-- name: restore_writes
+INSERT OR REPLACE INTO writes (
+    thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+)
+SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+  FROM kept_writes
+ WHERE thread_id = $thread_id;
