@@ -129,6 +129,9 @@ class Client:
         return await self._ask(submission.run.thread_id, "submit", submission)
 
     async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
+        if submission.run.idempotency_key is not None:  # it may be a run that has ended long ago
+            run = await self.submit(submission)
+            return run, self._follow(run, 0, None)
         await self._check_known(submission)
         thread_id = submission.run.thread_id
         for _ in range(TRIES):

@@ -135,6 +135,9 @@ class Ledger:
     ) -> list[Run]:
         return await self._read(runs.of_thread, thread_id, limit, offset, status, rolled_back=rolled_back)
 
+    async def run_of_key(self, thread_id: str, key: str) -> Run | None:
+        return await self._read(runs.of_key, thread_id, key)
+
     async def unfinished_ids(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
         return await self._read(runs.unfinished_ids, statuses)
 

@@ -95,6 +95,9 @@ class RemoteLedger:
     async def runs(self, thread_id: str, **page: Any) -> list[Run]:
         return await self._ask("runs", thread_id, **page)
 
+    async def run_of_key(self, thread_id: str, key: str) -> Run | None:
+        return await self._ask("run_of_key", thread_id, key)
+
     async def unfinished_ids(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
         return await self._ask("unfinished_ids", statuses)
 

@@ -147,8 +147,9 @@ class ThreadActor:
         """Cancel what is in hand, then remove the thread, its runs and its checkpoints."""
         async with self._mailbox:
             self._check_here()
-            for run_id in reversed(self._live):  # those that wait first, so that none of them starts
-                await self.cancel(run_id, CancelAction.INTERRUPT, "the thread was deleted")
+            for run_id in reversed(list(self._live)):  # those that wait first, so that none of them starts
+                if run_id in self._live:
+                    await self.cancel(run_id, CancelAction.INTERRUPT, "the thread was deleted")
             if self._live:
                 await self._quiet.wait()
             await self._executor.forget(self.thread_id)
@@ -188,8 +189,8 @@ class ThreadActor:
     async def _submit(self, submission: Submission) -> Run:
         async with self._mailbox:
             self._check_here()
-            if known := self._live.get(submission.run.run_id):  # asked twice: the answer to the first was lost
-                return known.run
+            if known := await self._known_run(submission.run):
+                return known
             thread = await self._known_thread() or submission.new_thread
             if thread is None:
                 raise ThreadNotFoundError(self.thread_id)
@@ -198,6 +199,15 @@ class ThreadActor:
                 await self._executor.check(run)
             async with self._gate:
                 return await self._admit(run, submission, thread)
+
+    async def _known_run(self, asked: Run) -> Run | None:
+        """The run, if it was asked for before: the answer was lost, or its client says that it asks again."""
+        if live := self._live.get(asked.run_id):
+            return live.run
+        if (key := asked.idempotency_key) is None:
+            return None
+        named = (live.run for live in self._live.values() if live.run.idempotency_key == key)
+        return next(named, None) or await self._ledger.run_of_key(self.thread_id, key)
 
     async def _admit(self, run: Run, submission: Submission, thread: Thread) -> Run:
         """Commit the run together with the fate of those it displaces, and only then touch them."""

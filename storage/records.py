@@ -187,6 +187,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """When it may start at the earliest; None is at once."""
     rolled_back: bool = False
     """Whether what it did was undone. Its status is then `error`, in the dialect that still shows it."""
+    idempotency_key: str | None = None
+    """What its client called the request that made it; the same request on its thread makes no second run."""
 
     @property
     def ending(self) -> str:

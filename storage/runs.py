@@ -102,6 +102,12 @@ def get(db: DuckDBPyConnection, thread_id: str, run_id: str) -> Run:
     return _read(row)
 
 
+def of_key(db: DuckDBPyConnection, thread_id: str, key: str) -> Run | None:
+    """The run that a request of this name made on the thread."""
+    found = db.execute(_SQL["of_key"], {"thread_id": thread_id, "idempotency_key": key}).fetchone()
+    return get(db, thread_id, found[0]) if found else None
+
+
 def of_thread(  # noqa: PLR0913 - a page of what, and which
     db: DuckDBPyConnection,
     thread_id: str,
@@ -239,6 +245,7 @@ def _row(run: Run) -> dict[str, Any]:
         "updated_at": run.updated_at,
         "request": queries.encode(run.request),
         "due_at": run.due_at,
+        "idempotency_key": run.idempotency_key,
     }
 
 

@@ -1,12 +1,11 @@
 """What handlers may ask for by name."""
 
+import re
 from typing import Annotated, Any
 
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
-from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, SkipValidation
 from msgspec import Struct
 
@@ -26,6 +25,7 @@ class Gate(Struct, frozen=True):
 
 TheGate = NamedDependency[SkipValidation[Gate]]
 AnyRequest = Request[Any, Any, Any]
+KEY = re.compile(r"[!-~]{1,255}")
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 
 
@@ -36,7 +36,9 @@ def provide_gate(state: State) -> Gate:
 PROVIDERS = {"gate": Provide(provide_gate, sync_to_thread=False)}
 
 
-def no_idempotency_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: a client that sends a key relies on it, so it is told that nobody would look at it."""
-    if "idempotency-key" in connection.headers:
-        raise wrong("Idempotency-Key", "Idempotency-Key is not supported yet", "header")
+def key_of(request: AnyRequest) -> str | None:
+    """What the client called its request: the same name on the same thread makes no second run."""
+    name = request.headers.get("idempotency-key")
+    if name is not None and not KEY.fullmatch(name):
+        raise wrong("Idempotency-Key", "Expected 1 to 255 visible characters", "header")
+    return name

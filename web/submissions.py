@@ -19,6 +19,7 @@ def submission(  # noqa: PLR0913 - all of them are named, and none has a default
     strategy: MultitaskStrategy,
     create_thread: bool,
     after_seconds: float | None,
+    idempotency_key: str | None,
 ) -> Submission:
     now = datetime.now(UTC)
     run = Run(
@@ -32,6 +33,7 @@ def submission(  # noqa: PLR0913 - all of them are named, and none has a default
         multitask_strategy=strategy,
         created_at=now,
         updated_at=now,
+        idempotency_key=idempotency_key,
         due_at=now + timedelta(seconds=after_seconds) if after_seconds else None,
     )
     return Submission(run=run, assistant=assistant, new_thread=_thread_for(run) if create_thread else None)

@@ -2,23 +2,26 @@
 -- What comes with its start and its end is NULL until then.
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
-    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at
+    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
+    idempotency_key
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
-    $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at
+    $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at,
+    $idempotency_key
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
-    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at
+    attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
+    idempotency_key
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
        unnest($status::VARCHAR[]), unnest($multitask_strategy::VARCHAR[]), unnest($attempt::SMALLINT[]),
        unnest($queued_at::TIMESTAMPTZ[]), unnest($started_at::TIMESTAMPTZ[]), unnest($tags::VARCHAR[][]),
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
-       unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]);
+       unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]);
 
 -- name: begin
 -- An attempt has started.
@@ -87,9 +90,17 @@ UPDATE runs
 SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
-       checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back, error_message
+       checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
+       idempotency_key, error_message
   FROM runs
  WHERE run_id = try_cast($run_id AS UUID) AND thread_id = $thread_id AND deleted_at IS NULL;
+
+-- name: of_key
+-- The run that a request of this name made.
+WITH mine AS MATERIALIZED (
+    SELECT run_id, idempotency_key, deleted_at FROM runs WHERE thread_id = $thread_id
+)
+SELECT run_id::VARCHAR FROM mine WHERE idempotency_key = $idempotency_key AND deleted_at IS NULL;
 
 -- name: of_thread
 -- By pages, newest first. The index is used only by a condition that stands alone: hence the step between.
@@ -99,7 +110,8 @@ WITH mine AS MATERIALIZED (
 SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, dialect, request, metadata,
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
-       checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back, error_message
+       checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
+       idempotency_key, error_message
   FROM mine
  WHERE deleted_at IS NULL
    AND ($statuses IS NULL OR list_contains($statuses, status))

@@ -190,12 +190,6 @@ async def test_unknown_fields_and_parameters_are_ignored(http, prefix, thread_id
     assert answer.json()["messages"][-1]["content"] == "hello"
 
 
-async def test_an_idempotency_key_is_refused_rather_than_ignored(http, prefix, spared):
-    answer = await http.post(f"{prefix}/threads/{spared}/runs", json=ECHO, headers={"Idempotency-Key": "k1"})
-    assert answer.status_code == 422
-    assert "Idempotency-Key is not supported yet" in answer.text
-
-
 @pytest.mark.parametrize("limit", [0, 1001, "many"])
 async def test_a_limit_outside_its_bounds_is_refused(http, prefix, thread_id, limit):
     answer = await http.get(f"{prefix}/threads/{thread_id}/runs", params={"limit": limit})

@@ -276,6 +276,7 @@ def test_messages_that_are_no_list_are_the_graphs_to_judge():
 def submitted(*, create_thread, after_seconds=None, **given):
     return submission(
         after_seconds=after_seconds,
+        idempotency_key=None,
         dialect=Dialect.GATEWAY,
         thread_id="t1",
         assistant=an_assistant(),

@@ -11,7 +11,7 @@ from storage.errors import SenselessError
 from storage.records import Assistant, CancelAction, Dialect, OnDisconnect, Run
 from web.answers import Leave
 from web.bodies import strictly
-from web.dependencies import AnyRequest, Gate, TheGate, no_idempotency_key
+from web.dependencies import AnyRequest, Gate, TheGate, key_of
 from web.gateway import schemas, streams
 from web.gateway.ids import ThreadId
 from web.gateway.requests import check_form, run_request
@@ -23,7 +23,6 @@ from web.submissions import submission
 
 class CreationController(Controller):
     path = "/{thread_id:str}/runs"
-    guards = [no_idempotency_key]
 
     @post(status_code=200)
     async def create(
@@ -68,6 +67,7 @@ async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: Run
         strategy=body.multitask_strategy,
         create_thread=create,
         after_seconds=body.after_seconds,
+        idempotency_key=key_of(request),
     )
 
 

@@ -11,7 +11,7 @@ from storage.records import CancelAction, Dialect, MultitaskStrategy, OnDisconne
 from web import errors
 from web.answers import Leave
 from web.bodies import strictly
-from web.dependencies import AnyRequest, Gate, TheGate, no_idempotency_key
+from web.dependencies import AnyRequest, Gate, TheGate, key_of
 from web.platform import ids, schemas, streams
 from web.platform.requests import metadata_of, run_request
 from web.platform.schemas import RunCreate
@@ -23,7 +23,6 @@ from web.submissions import submission
 class CreationController(Controller):
     path = "/threads/{thread_id:str}/runs"
     exception_handlers = errors.PLATFORM_CREATING
-    guards = [no_idempotency_key]
 
     @post(status_code=200)
     async def create(
@@ -64,6 +63,7 @@ async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: Run
         strategy=body.multitask_strategy or MultitaskStrategy.ENQUEUE,
         create_thread=body.if_not_exists == "create",
         after_seconds=body.after_seconds,
+        idempotency_key=key_of(request),
     )
 
 
