@@ -35,14 +35,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
 	@touch $(INSTALLED)
 
-# The JavaScript tests. What is missing here is only said: the tests that need it fail, and name it again.
 javascript: $(JS) chromium
 
-$(JS): tests/js/package.json tests/js/package-lock.json
-	@if command -v npm >/dev/null; then \
-	  echo "Installing what the JavaScript tests need into tests/js/node_modules ..." && npm ci --silent --prefix tests/js && touch $(JS); \
-	else echo "No npm, which the JavaScript tests need: apt-get install nodejs npm" >&2; fi
+# Node comes with the Python packages.
+$(JS): $(INSTALLED) tests/js/package.json tests/js/package-lock.json
+	@echo "Installing what the JavaScript tests need into tests/js/node_modules ..."
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --prefix tests/js && touch $(JS)
 
+# What is missing is only said: the tests that need it fail, and name it again.
 chromium:
 	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

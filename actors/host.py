@@ -16,8 +16,8 @@ from actors.thread import Surroundings, ThreadActor
 from storage.records import Binding, CancelAction, Run
 
 APART = 0.003
-"""Seconds between two batches of a stream, the first excepted: each costs both processes a millisecond of CPU,
-whatever its size, so what is said meanwhile had better come along."""
+"""Seconds between two batches of a stream: each costs both processes some CPU, whatever its size, so what is said
+meanwhile had better come along."""
 
 QUIET_AFTER = 0.001
 """Seconds without a run before the directory hears of it: a thread whose next run comes at once need not be told of."""

@@ -3,9 +3,13 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+NODE = str(Path(sys.executable).with_name("node"))
+"""It comes with the Python packages."""
+
 WITHIN = 90
 """Seconds for one case. Node gives up a little earlier, because it says what it waited for."""
 
@@ -26,7 +30,7 @@ def run_case(file: str, case: str, **env: str) -> None:
 def node(*arguments: str, **env: str) -> str:
     """What Node says; it must end well."""
     ended = subprocess.run(
-        ["node", *arguments],
+        [NODE, *arguments],
         cwd=HERE,
         env={**os.environ, "NODE_NO_WARNINGS": "1", "NO_COLOR": "1", **env},
         stdout=subprocess.PIPE,
