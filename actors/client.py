@@ -146,7 +146,7 @@ class Client:
         raise UnavailableError
 
     async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:
-        return self._follow(await self._ledger.run(thread_id, run_id), after, None)
+        return self._follow(await self._ledger.run(thread_id, run_id, lately=True), after, None)
 
     async def ended(self, thread_id: str, run_id: str) -> Run:
         while True:
@@ -155,7 +155,7 @@ class Client:
                     return await place.call("ended", thread_id, run_id)
                 except (NotHereError, GoneError):
                     await self._forget(thread_id)
-            if (run := await self._ledger.run(thread_id, run_id)).status.is_final:
+            if (run := await self._ledger.run(thread_id, run_id, lately=True)).status.is_final:
                 return run
             await self._forget(thread_id)
             await self._place(thread_id)
@@ -181,8 +181,8 @@ class Client:
     async def unfinished(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
         return await self._ledger.unfinished_ids(statuses)
 
-    async def run(self, thread_id: str, run_id: str) -> Run:
-        return await self._ledger.run(thread_id, run_id)
+    async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
+        return await self._ledger.run(thread_id, run_id, lately=lately)
 
     async def runs(
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool
@@ -197,7 +197,7 @@ class Client:
         while True:
             stream = stream or await self._stream(run, after)
             if stream is None:
-                run = await self._ledger.run(run.thread_id, run.run_id)
+                run = await self._ledger.run(run.thread_id, run.run_id, lately=True)
                 if not run.status.is_final:
                     continue
                 stream = await self._recall(run, after)

@@ -56,6 +56,9 @@ RELAUNCH_AFTER = 1.0
 SURPLUS_AFTER = 60.0
 """Seconds that slots beyond the warm ones stay free before they are ended."""
 
+COLLECT_EVERY = 30.0
+"""Seconds."""
+
 PING_EVERY = 2.0
 SILENT_AFTER = 10.0
 """Seconds without an answer after which a bound slot counts as hung. Long JSON and regexes are no deadlocks."""
@@ -109,6 +112,10 @@ class BindingLedger(LedgerPort, Protocol):
 
     async def unfinished_threads(self) -> list[str]: ...
 
+    async def garbage(self) -> list[str]: ...
+
+    async def swept(self, thread_id: str) -> None: ...
+
 
 class DirectorySettings(Struct, frozen=True):
     warm: int
@@ -149,6 +156,7 @@ class Directory:
         for thread_id in await self._ledger.unfinished_threads():
             self._feed(Wanted(thread_id))
         self._hold(self._sweep(), "sweep")
+        self._hold(self._collect(), "collect garbage")
 
     async def locate(self, thread_id: str) -> str | None:
         """The address of the slot that holds the thread; None when the lobby does, because all slots are busy."""
@@ -303,6 +311,19 @@ class Directory:
             surplus_for = surplus_for + PING_EVERY if surplus else 0.0
             if surplus_for >= SURPLUS_AFTER:
                 self._feed(Aged())
+
+    async def _collect(self) -> None:
+        """Have removed what threads have left that are gone."""
+        while True:
+            await asyncio.sleep(COLLECT_EVERY)
+            try:
+                for thread_id in await self._ledger.garbage():
+                    slot = await self._reader(thread_id)
+                    await slot.forget(thread_id)
+                    await slot.forget_tape(thread_id)
+                    await self._ledger.swept(thread_id)
+            except UnavailableError as error:  # it is still there the next time
+                logger.info("Garbage could not be collected: %s", error)
 
     async def _ping(self, number: int) -> None:
         slot, thread_id = self._slots.get(number), self._pool.slots[number].thread_id

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from storage import assistants, bindings, runs, threads
+from storage import assistants, bindings, garbage, runs, threads
 from storage.assistants import SortBy, SortOrder
 from storage.bindings import Bind, Reserve
 from storage.commits import Query, Write
@@ -127,8 +127,8 @@ class Ledger:
     async def settle(self, settlement: Settlement) -> None:
         await self._write(runs.settle, settlement, *_keys(settlement.run))
 
-    async def run(self, thread_id: str, run_id: str) -> Run:
-        return await self._read(runs.get, thread_id, run_id)
+    async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
+        return await self._read(runs.get, thread_id, run_id, lately=lately)
 
     async def runs(
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool = True
@@ -143,6 +143,15 @@ class Ledger:
 
     async def unfinished_threads(self) -> list[str]:
         return await self._read(runs.unfinished_threads)
+
+    # Garbage
+
+    async def garbage(self) -> list[str]:
+        """Threads whose checkpoints and tapes may be removed now."""
+        return await self._read(garbage.due)
+
+    async def swept(self, thread_id: str) -> None:
+        await self._write(garbage.sweep, thread_id, thread_id)
 
     # Reading, and gathering what is written
 

@@ -10,7 +10,7 @@ RECURSION_LIMIT = {Dialect.PLATFORM: 10011, Dialect.GATEWAY: 100}
 """Supersteps of a run whose client, thread and assistant say nothing of it."""
 
 
-def merged(run: Run, assistant: Assistant, thread: Thread) -> Run:
+def merged(run: Run, assistant: Assistant, thread: Thread, *, is_new: bool) -> Run:
     """The run with all that its assistant and its thread say, later ones winning (`spec/platform.md` §3)."""
     metadata = {
         **assistant.metadata,
@@ -19,7 +19,8 @@ def merged(run: Run, assistant: Assistant, thread: Thread) -> Run:
         **run.metadata,
         "assistant_id": assistant.assistant_id,
     }
-    return replace(run, metadata=metadata, request=_request(run, assistant, thread))
+    request = _request(run, assistant, thread)
+    return replace(run, metadata=metadata, request=replace(request, temporary=request.temporary and is_new))
 
 
 def stored_thread(thread: Thread, run: Run) -> Thread:

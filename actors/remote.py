@@ -89,8 +89,14 @@ class RemoteLedger:
     async def delete_thread(self, thread_id: str, epoch: int) -> None:
         await self._ask("delete_thread", thread_id, epoch)
 
-    async def run(self, thread_id: str, run_id: str) -> Run:
-        return await self._ask("run", thread_id, run_id)
+    async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
+        return await self._ask("run", thread_id, run_id, lately=lately)
+
+    async def garbage(self) -> list[str]:
+        return await self._ask("garbage")
+
+    async def swept(self, thread_id: str) -> None:
+        await self._ask("swept", thread_id)
 
     async def runs(self, thread_id: str, **page: Any) -> list[Run]:
         return await self._ask("runs", thread_id, **page)

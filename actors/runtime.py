@@ -138,8 +138,11 @@ class Runtime(Protocol):
         """Threads and their runs of these statuses, in the order of their admission."""
         ...
 
-    async def run(self, thread_id: str, run_id: str) -> Run:
-        """Raises RunNotFoundError."""
+    async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
+        """A run of the thread, or of any; with `lately`, also one that has just gone with its thread.
+
+        Raises RunNotFoundError.
+        """
         ...
 
     async def runs(

@@ -194,7 +194,7 @@ class ThreadActor:
             thread = await self._known_thread() or submission.new_thread
             if thread is None:
                 raise ThreadNotFoundError(self.thread_id)
-            run = merged(submission.run, submission.assistant, thread)
+            run = merged(submission.run, submission.assistant, thread, is_new=self._thread is None)
             if run.request.checkpoint:
                 await self._executor.check(run)
             async with self._gate:

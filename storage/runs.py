@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.json import Decoder, decode
 from msgspec.structs import replace
 
-from storage import queries, threads
+from storage import garbage, queries, threads
 from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
@@ -95,8 +95,9 @@ def forget(writer: Writer, asked: Sequence[Forgetting]) -> list[ServiceError | N
     return done(outcomes)
 
 
-def get(db: DuckDBPyConnection, thread_id: str, run_id: str) -> Run:
-    row = db.execute(_SQL["get"], {"thread_id": thread_id, "run_id": run_id}).fetchone()
+def get(db: DuckDBPyConnection, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
+    """A run of the thread, or of any; with `lately`, also one that has just gone with its thread."""
+    row = db.execute(_SQL["get"], {"thread_id": thread_id, "run_id": run_id, "lately": lately}).fetchone()
     if row is None:
         raise RunNotFoundError(run_id)
     return _read(row)
@@ -191,6 +192,9 @@ def _settle(writer: Writer, asked: Sequence[Settlement]) -> list[Settlement | Se
     settled = [one for one in accepted(outcomes) if one]
     _put(writer, "settle", _end, [one.run for one in settled])
     threads.settle(writer, settled)
+    for one in settled:
+        if one.run.request.temporary and not writer.thread(one.run.thread_id).unfinished:
+            garbage.leave(writer, one.run.thread_id, one.run.ended_at or one.run.updated_at)
     return outcomes
 
 

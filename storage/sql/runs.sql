@@ -58,6 +58,10 @@ UPDATE runs
 -- It is deleted, and what it cost stays for accounting.
 UPDATE runs SET deleted_at = now(), request = NULL WHERE run_id = $run_id;
 
+-- name: retire
+-- Of a thread that is gone; what they were asked stays as long as what they said.
+UPDATE runs SET deleted_at = coalesce(deleted_at, now()) WHERE thread_id = $thread_id;
+
 -- name: settle
 -- Give a run its final status.
 UPDATE runs
@@ -93,7 +97,9 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
        checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
        idempotency_key, error_message
   FROM runs
- WHERE run_id = try_cast($run_id AS UUID) AND thread_id = $thread_id AND deleted_at IS NULL;
+ WHERE run_id = try_cast($run_id AS UUID)
+   AND ($thread_id IS NULL OR thread_id = $thread_id)
+   AND (deleted_at IS NULL OR ($lately AND thread_id IN (SELECT thread_id FROM garbage)));
 
 -- name: of_key
 -- The run that a request of this name made.

@@ -24,12 +24,12 @@ from storage.errors import (
     UnavailableError,
 )
 from storage.journal import NotKeptError
-from storage.records import Admission, RunStatus, Settlement, Standing, ThreadStatus
-from tests.factories import a_run, a_thread, an_assistant
+from storage.records import Admission, CancelAction, RunRequest, RunStatus, Settlement, Standing, ThreadStatus, Wish
+from tests.factories import NOON, a_run, a_thread, an_assistant
 
 DIES_AFTER_AN_ANSWER = """
 import asyncio, os, signal, sys
-from tests.factories import a_run, a_thread
+from tests.factories import NOON, a_run, a_thread
 from actors.ledger import Ledger
 from storage.records import Admission
 
@@ -197,6 +197,56 @@ async def test_threads_with_something_to_do_are_those_that_wait_longest_first(le
         await ledger.admit(admission)
     await ledger.settle(a_settlement(admissions[2].run))
     assert await ledger.unfinished_threads() == ["t2", "t1"]
+
+
+async def test_a_temporary_thread_goes_with_its_run_and_leaves_garbage_for_a_while(ledger):
+    await ledger.bind("t1", must_exist=False)
+    admission = an_admission(request=RunRequest(temporary=True), ended_at=NOON)
+    run = admission.run
+    await ledger.admit(admission)
+    await ledger.settle(a_settlement(run))
+    with pytest.raises(ThreadNotFoundError):
+        await ledger.thread("t1")
+    with pytest.raises(RunNotFoundError):
+        await ledger.run("t1", run.run_id)
+    for thread_id in ("t1", None):
+        assert (await ledger.run(thread_id, run.run_id, lately=True)).status == RunStatus.SUCCESS
+    assert await ledger.garbage() == ["t1"]
+    await ledger.swept("t1")
+    assert await ledger.garbage() == []
+    with pytest.raises(RunNotFoundError):
+        await ledger.run(None, run.run_id, lately=True)
+
+
+async def test_a_temporary_thread_stays_as_long_as_another_run_is_in_flight(ledger):
+    await ledger.bind("t1", must_exist=False)
+    temporary, other = an_admission(request=RunRequest(temporary=True)), an_admission()
+    await ledger.admit(temporary)
+    await ledger.admit(other)
+    await ledger.settle(a_settlement(temporary.run))
+    await ledger.settle(a_settlement(other.run))
+    assert (await ledger.thread("t1")).status == ThreadStatus.IDLE
+    assert await ledger.garbage() == []
+
+
+async def test_a_wish_is_kept_and_who_is_displaced_ends_with_the_admission(ledger):
+    await ledger.bind("t1", must_exist=False)
+    running, waiting, new = an_admission(), an_admission(), an_admission()
+    await ledger.admit(running)
+    await ledger.admit(waiting)
+    dropped = replace(waiting.run, status=RunStatus.INTERRUPTED, cancel_reason="why")
+    wish = Wish(thread_id="t1", run_id=running.run.run_id, epoch=1, action=CancelAction.ROLLBACK, reason="superseded")
+    for _ in range(2):
+        await ledger.admit(replace(new, dropped=(dropped,), wish=wish, again=True))
+    binding = await ledger.bind("t1", must_exist=True)
+    assert [run.run_id for run in binding.unfinished] == [running.run.run_id, new.run.run_id]
+    assert binding.unfinished[0].cancel_action is CancelAction.ROLLBACK
+    assert (await ledger.run("t1", waiting.run.run_id)).status == RunStatus.INTERRUPTED
+    await ledger.settle(a_settlement(running.run, epoch=2))
+    await ledger.wish(replace(wish, epoch=2, reason="too late"))
+    assert (await ledger.run("t1", running.run.run_id)).cancel_reason is None
+    with pytest.raises(StaleError):
+        await ledger.wish(wish)
 
 
 async def test_everything_may_be_asked_twice(ledger):

@@ -14,8 +14,9 @@ FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags"}
 PAGING = {"limit", "offset", "statuses"}
 MIGRATIONS = {"version", "name", "number"}
+LOOKING = {"lately"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread) for field in fields(noun)}
-GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS
+GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS | LOOKING
 
 
 @pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))

@@ -99,12 +99,16 @@ def test_no_delay_is_no_request_for_one(asked):
     assert asked(after_seconds=0) == asked(after_seconds=0.0)
 
 
-def test_each_dialect_refuses_what_only_it_knows():
+def test_what_nothing_is_traced_to_is_refused():
     with pytest.raises(ValidationException):
         on_platform(langsmith_tracer={"project_name": "p"})
-    with pytest.raises(ValidationException):
-        on_gateway(on_completion="delete")
     assert on_platform(on_completion="delete", langsmith_tracer=None).input is None
+
+
+def test_only_the_gateway_lets_a_thread_go_with_the_run_that_made_it():
+    assert on_gateway(on_completion="delete").temporary
+    assert not on_gateway().temporary
+    assert not on_platform(on_completion="delete").temporary  # there it concerns stateless runs alone
 
 
 @either

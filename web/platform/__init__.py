@@ -10,6 +10,7 @@ from web.platform.assistants import AssistantController
 from web.platform.cancelling import CancelController
 from web.platform.creation import CreationController
 from web.platform.runs import RunController
+from web.platform.stateless import StatelessController
 from web.platform.states import StateController
 from web.platform.threads import ThreadController
 
@@ -23,13 +24,14 @@ ROUTERS = [
             CreationController,
             RunController,
             CancelController,
+            StatelessController,
         ],
         exception_handlers=errors.PLATFORM,
         tags=["Platform"],
     ),
     Router(
         "/api",
-        route_handlers=[AssistantController, ThreadController, StateController, CancelController],
+        route_handlers=[AssistantController, ThreadController, StateController, CancelController, StatelessController],
         exception_handlers=errors.PLATFORM,
         tags=["Platform, under /api"],
     ),

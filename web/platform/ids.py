@@ -29,10 +29,10 @@ async def check_run(runtime: Runtime, thread_id: str, run_id: str) -> None:
     check("run", run_id)
 
 
-async def run(runtime: Runtime, thread_id: str, run_id: str) -> Run:
+async def run(runtime: Runtime, thread_id: str, run_id: str, *, lately: bool = False) -> Run:
     """A run as this dialect knows it: one that was rolled back is gone."""
     await check_run(runtime, thread_id, run_id)
-    found = await runtime.run(thread_id, run_id)
+    found = await runtime.run(thread_id, run_id, lately=lately)
     if found.rolled_back:
         raise RunNotFoundError(run_id)
     return found

@@ -23,7 +23,7 @@ def metadata_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (given or {}).items() if key not in OWN_METADATA}
 
 
-def run_request(body: RunCreate, sent: Mapping[str, Any]) -> RunRequest:
+def run_request(body: RunCreate, sent: Mapping[str, Any], *, temporary: bool = False) -> RunRequest:
     """What the run is asked to do. Fields of a wrong form are refused here, before anybody asks who is meant."""
     _check(body)
     config = body.config or Config()
@@ -43,6 +43,7 @@ def run_request(body: RunCreate, sent: Mapping[str, Any]) -> RunRequest:
         on_disconnect=body.on_disconnect or OnDisconnect.CONTINUE,
         resumable=bool(body.stream_resumable),
         feedback_keys=body.feedback_keys,
+        temporary=temporary,
         sent=bodies.shown(body, sent, OWN_KEYS),
     )
 

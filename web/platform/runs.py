@@ -71,7 +71,7 @@ class RunController(Controller):
         asked = query.names("stream_mode", stream_mode)
         modes = stream_modes(asked, MODES, source="query")
         cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
-        run = await ids.run(gate.runtime, thread_id, run_id)
+        run = await ids.run(gate.runtime, thread_id, run_id, lately=True)
         source = await streams.follow(gate, run, reader_of(run, last_event_id, wanted_by(modes)))
         again = ({"stream_mode": ",".join(asked)} if asked else {}) | _cancelling(cancel)
         return streams.stream(gate, run, source, leave=_leave(gate, thread_id, run_id, cancel=cancel), again=again)
@@ -82,7 +82,7 @@ class RunController(Controller):
     ) -> Stream:
         """What a run leaves, once it has ended."""
         cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
-        run = await ids.run(gate.runtime, thread_id, run_id)
+        run = await ids.run(gate.runtime, thread_id, run_id, lately=True)
         leave = _leave(gate, thread_id, run_id, cancel=cancel)
         return streams.wait(gate, run, streams.outcome(gate, run), leave=leave, again=_cancelling(cancel))
 

@@ -201,7 +201,7 @@ def _kwargs(record: records.Run, request: records.RunRequest) -> dict[str, Any]:
         "interrupt_after": request.interrupt_after,
         "webhook": None,
         "feedback_keys": request.feedback_keys,
-        "temporary": False,
+        "temporary": request.temporary,
         "subgraphs": request.subgraphs,
         "resumable": request.resumable,
         "checkpoint_during": request.durability is not Durability.EXIT,

@@ -1,6 +1,6 @@
 """Answers of the Platform dialect that take their time: streams and waits, and where they are found again."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,31 +21,40 @@ def place(run: Run) -> str:
     return f"/threads/{run.thread_id}/runs/{run.run_id}"
 
 
-def stream(
+def stateless(run: Run) -> str:
+    """The same, for a run whose thread is no concern of its client."""
+    return f"/runs/{run.run_id}"
+
+
+def stream(  # noqa: PLR0913 - what an answer is made of, by name
     gate: Gate,
     run: Run,
     source: AsyncGenerator[bytes, None],
     *,
     leave: Leave | None,
     again: dict[str, str] | None = None,
+    at: Callable[[Run], str] = place,
 ) -> Stream:
     """An event stream. `again` is the query with which it is taken up after a break."""
     beat = Beat(wire.HEARTBEAT, gate.settings.platform_heartbeat)
-    headers = {**wire.HEADERS, **_locations(run, "stream", again)}
+    query = f"?{urlencode(again)}" if again else ""
+    headers = {**wire.HEADERS, "Content-Location": at(run), "Location": f"{at(run)}/stream{query}"}
     return Stream(gate.answers.body(source, beat, leave), status_code=200, media_type=MEDIA_TYPE, headers=headers)
 
 
-def wait(
+def wait(  # noqa: PLR0913 - as above
     gate: Gate,
     run: Run,
     source: AsyncGenerator[bytes, None],
     *,
     leave: Leave | None,
     again: dict[str, str] | None = None,
+    at: Callable[[Run], str] = place,
 ) -> Stream:
     """One JSON value, with empty lines in front of it while it is waited for."""
     beat = Beat(b"\n", gate.settings.platform_heartbeat)
-    headers = _locations(run, "join", again)
+    query = f"?{urlencode(again)}" if again else ""
+    headers = {"Content-Location": at(run), "Location": f"{place(run)}/join{query}"}
     return Stream(
         gate.answers.body(source, beat, leave), status_code=200, media_type="application/json", headers=headers
     )
@@ -79,8 +88,3 @@ async def nothing(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
 
 def _wire(gate: Gate) -> wire.PlatformWire:
     return wire.PlatformWire(mask_errors=gate.settings.mask_errors)
-
-
-def _locations(run: Run, verb: str, again: dict[str, str] | None) -> dict[str, str]:
-    query = f"?{urlencode(again)}" if again else ""
-    return {"Content-Location": place(run), "Location": f"{place(run)}/{verb}{query}"}
