@@ -21,6 +21,7 @@ from actors.remote import RemoteLedger
 from actors.runtime import Batch, History, Parts, StateUpdate, Submission
 from storage.errors import UnavailableError
 from storage.records import END, Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
+from storage.runs import Told
 from storage.threads import Patch
 
 T = TypeVar("T")
@@ -177,6 +178,12 @@ class Client:
 
     async def delete_run(self, thread_id: str, run_id: str) -> None:
         await self._ask(thread_id, "delete_run", await self._ledger.run(thread_id, run_id))
+
+    async def owed_webhooks(self) -> list[tuple[str, str]]:
+        return await self._ledger.owed_webhooks()
+
+    async def told(self, run: Run) -> None:
+        await self._ledger.told(Told(run.thread_id, run.run_id, datetime.now(UTC)))
 
     async def unfinished(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
         return await self._ledger.unfinished_ids(statuses)

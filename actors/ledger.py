@@ -13,7 +13,7 @@ from storage.commits import Query, Write
 from storage.database import Database
 from storage.errors import UnavailableError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
-from storage.runs import Forgetting, Start
+from storage.runs import Forgetting, Start, Told
 from storage.threads import Creation, Deletion, Patch
 
 P = ParamSpec("P")
@@ -143,6 +143,12 @@ class Ledger:
 
     async def unfinished_threads(self) -> list[str]:
         return await self._read(runs.unfinished_threads)
+
+    async def owed_webhooks(self) -> list[tuple[str, str]]:
+        return await self._read(runs.owed)
+
+    async def told(self, told: Told) -> None:
+        await self._write(runs.tell, told, told.thread_id)
 
     # Garbage
 

@@ -13,6 +13,7 @@ from actors.outcomes import Leaving, Position
 from actors.runtime import StateUpdate
 from storage.errors import UnavailableError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
+from storage.runs import Told
 from storage.threads import Patch
 
 PATIENCE = 60.0
@@ -91,6 +92,12 @@ class RemoteLedger:
 
     async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
         return await self._ask("run", thread_id, run_id, lately=lately)
+
+    async def owed_webhooks(self) -> list[tuple[str, str]]:
+        return await self._ask("owed_webhooks")
+
+    async def told(self, told: Told) -> None:
+        await self._ask("told", told)
 
     async def garbage(self) -> list[str]:
         return await self._ask("garbage")

@@ -151,6 +151,14 @@ class Runtime(Protocol):
         """Newest first, with those that were rolled back or without; empty for a thread that is not known."""
         ...
 
+    async def owed_webhooks(self) -> list[tuple[str, str]]:
+        """Threads and runs whose webhooks have still to be called, when they have ended."""
+        ...
+
+    async def told(self, run: Run) -> None:
+        """The run's webhook has been called, or was given up."""
+        ...
+
     @property
     def graph_ids(self) -> list[str]:
         """The names of the graphs that are served."""

@@ -143,6 +143,8 @@ class RunRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
     resumable: bool = False
     feedback_keys: list[str] | None = None
+    webhook: str | None = None
+    """The URL that is called when it has ended."""
     temporary: bool = False
     """Whether its thread goes when it has ended; only a thread that it has made itself does."""
     sent: dict[str, Any] = {}

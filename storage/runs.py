@@ -1,6 +1,7 @@
 """Executions of graphs: admitted, begun, settled. Every write is fenced, and a final status never changes."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -40,6 +41,14 @@ class Start(Struct, frozen=True):
 
     run: Run
     epoch: int
+
+
+class Told(Struct, frozen=True):
+    """The webhook of a run needs no more to be called."""
+
+    thread_id: str
+    run_id: str
+    at: datetime
 
 
 class Forgetting(Struct, frozen=True):
@@ -101,6 +110,18 @@ def get(db: DuckDBPyConnection, thread_id: str | None, run_id: str, *, lately: b
     if row is None:
         raise RunNotFoundError(run_id)
     return _read(row)
+
+
+def owed(db: DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Threads and runs whose webhooks have still to be called, in the order of admission."""
+    return db.execute(_SQL["owed"]).fetchall()
+
+
+def tell(writer: Writer, asked: Sequence[Told]) -> list[None]:
+    """Webhooks have been called, or given up."""
+    rows = [(one.thread_id, {"run_id": one.run_id, "webhook_sent_at": one.at}) for one in asked]
+    writer.put("runs", "tell", rows)
+    return [None for _ in asked]
 
 
 def of_key(db: DuckDBPyConnection, thread_id: str, key: str) -> Run | None:
@@ -250,6 +271,7 @@ def _row(run: Run) -> dict[str, Any]:
         "request": queries.encode(run.request),
         "due_at": run.due_at,
         "idempotency_key": run.idempotency_key,
+        "webhook": run.request.webhook,
     }
 
 

@@ -11,12 +11,17 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.types import Message, Scope
 
 from actors.runtime import Runtime
+from storage.records import Dialect
 from web import dependencies, errors, gateway, platform, query
 from web.answers import LongAnswers
 from web.dependencies import Gate
+from web.gateway import schemas as gateway_schemas
 from web.meta import VERSION, MetaController, openapi
+from web.platform import schemas as platform_schemas
 from web.settings import Settings
 from web.stopping import Stopping
+from web.webhook_rules import WebhookRules
+from web.webhooks import Shape, Webhooks
 
 OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
 
@@ -64,7 +69,19 @@ async def _serving(
     open_runtime: OpenRuntime, settings: Settings, stopping: Stopping, app: Litestar
 ) -> AsyncGenerator[None, None]:
     async with open_runtime() as runtime:
-        answers = LongAnswers(stopping)
-        app.state.gate = Gate(runtime, settings, answers)
+        answers, webhooks = LongAnswers(stopping), _webhooks(runtime, settings)
+        app.state.gate = Gate(runtime, settings, answers, webhooks)
+        await webhooks.recover()
         yield
         await answers.settled()
+        await webhooks.close()
+
+
+def _webhooks(runtime: Runtime, settings: Settings) -> Webhooks:
+    closed = not settings.webhook_allow_local
+    rules = WebhookRules(disable_loopback=closed, disable_private_ips=closed)
+    shapes: dict[Dialect, Shape] = {
+        Dialect.PLATFORM: partial(platform_schemas.told_of, mask_errors=settings.mask_errors),
+        Dialect.GATEWAY: partial(gateway_schemas.run, mask_errors=settings.mask_errors),
+    }
+    return Webhooks(runtime, rules, shapes)

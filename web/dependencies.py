@@ -9,10 +9,12 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, SkipValidation
 from msgspec import Struct
 
-from actors.runtime import Runtime
+from actors.runtime import Parts, Runtime, Submission
+from storage.records import Run
 from web.answers import LongAnswers
 from web.errors import wrong
 from web.settings import Settings
+from web.webhooks import Webhooks
 
 
 class Gate(Struct, frozen=True):
@@ -21,6 +23,21 @@ class Gate(Struct, frozen=True):
     runtime: Runtime
     settings: Settings
     answers: LongAnswers
+    webhooks: Webhooks
+
+    async def submit(self, submission: Submission) -> Run:
+        """As the runtime's; and see to it that the run's webhook is called."""
+        self.webhooks.check(submission.run.request.webhook)
+        run = await self.runtime.submit(submission)
+        self.webhooks.watch(run)
+        return run
+
+    async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
+        """As the runtime's; and see to it that the run's webhook is called."""
+        self.webhooks.check(submission.run.request.webhook)
+        run, parts = await self.runtime.submit_and_follow(submission)
+        self.webhooks.watch(run)
+        return run, parts
 
 
 TheGate = NamedDependency[SkipValidation[Gate]]

@@ -27,6 +27,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     cancel_grace: float = 5.0
     """Seconds a cancelled run has to stop by itself, before its process is ended."""
 
+    webhook_allow_local: bool = False
+    """Whether webhooks may go to this machine and to private addresses, which those who are outside cannot reach."""
     tape_hours: float = 24.0
     """Hours for which what a run has said can be replayed after it was said."""
     tape_run_bytes: int = 64 * MEBIBYTE

@@ -3,25 +3,26 @@
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key
+    idempotency_key, webhook
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
     $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at,
-    $idempotency_key
+    $idempotency_key, $webhook
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key
+    idempotency_key, webhook
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
        unnest($status::VARCHAR[]), unnest($multitask_strategy::VARCHAR[]), unnest($attempt::SMALLINT[]),
        unnest($queued_at::TIMESTAMPTZ[]), unnest($started_at::TIMESTAMPTZ[]), unnest($tags::VARCHAR[][]),
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
-       unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]);
+       unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]),
+       unnest($webhook::VARCHAR[]);
 
 -- name: begin
 -- An attempt has started.
@@ -100,6 +101,13 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
  WHERE run_id = try_cast($run_id AS UUID)
    AND ($thread_id IS NULL OR thread_id = $thread_id)
    AND (deleted_at IS NULL OR ($lately AND thread_id IN (SELECT thread_id FROM garbage)));
+
+-- name: owed
+-- Runs whose webhook has still to be called, or will have.
+SELECT thread_id, run_id::VARCHAR FROM runs WHERE webhook IS NOT NULL AND webhook_sent_at IS NULL ORDER BY admission;
+
+-- name: tell
+UPDATE runs SET webhook_sent_at = $webhook_sent_at WHERE run_id = $run_id;
 
 -- name: of_key
 -- The run that a request of this name made.

@@ -303,3 +303,16 @@ async def test_a_checkpoint_that_does_not_exist_is_refused(http, prefix, spared)
     answer = await http.post(f"{prefix}/threads/{spared}/runs", json=ECHO | {"checkpoint_id": str(uuid4())})
     assert answer.status_code == 404
     assert "heckpoint" in answer.json()["detail"]
+
+
+NOWHERE = ["ftp://example.org", "/hook", "http://", 3]
+LOCAL = ["localhost", "127.0.0.1", "[::1]", "10.1.2.3", "169.254.169.254", "192.168.0.1", "[fe80::1]"]
+
+
+@pytest.mark.parametrize("url", [*NOWHERE, *(f"http://{host}/hook" for host in LOCAL)])
+async def test_a_webhook_that_may_not_be_called_is_refused(http, prefix, spared, url):
+    body = {**ECHO, "webhook": url}
+    for path in (f"{prefix}/threads/{spared}/runs", f"{prefix}/threads/{spared}/runs/stream"):
+        answer = await http.post(path, json=body)
+        assert answer.status_code == 422, answer.text
+        assert "webhook" in answer.text

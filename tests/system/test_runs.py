@@ -352,14 +352,6 @@ async def test_a_client_that_leaves_cancels_nothing_otherwise(http, prefix, thre
     assert (await http.get(f"/threads/{thread_id}/runs/{run_id}/join")).json()["done"] is True
 
 
-async def test_what_is_not_built_yet_is_refused_and_not_dropped(http, prefix, thread_id):
-    body = {"assistant_id": "echo", "input": HELLO, "webhook": "https://example.com/hook"}
-    answer = await http.post(f"{prefix}/threads/{thread_id}/runs", json=body)
-    assert answer.status_code == 422, answer.text
-    assert "webhook" in answer.text
-    assert (await http.get(f"{prefix}/threads/{thread_id}/runs")).json() == []
-
-
 async def test_a_thread_id_of_the_gateway_need_be_no_uuid(http):
     thread_id = f"my_thread-{uuid4().hex[:8]}"
     await wait(http, "/api", thread_id, assistant_id="echo", input=HELLO)

@@ -7,7 +7,7 @@ from msgspec import convert
 from storage.errors import InvalidError, SenselessError
 from storage.records import Dialect, Durability, MultitaskStrategy, OnDisconnect, StreamMode
 from tests.factories import a_run, an_assistant
-from web.errors import Mistake, mistakes
+from web.errors import mistakes
 from web.gateway import messages
 from web.gateway import requests as gateway
 from web.gateway.schemas import RunCreateRequest
@@ -83,15 +83,6 @@ def test_an_unknown_mode_is_refused(asked, mode):
 def test_checkpoint_during_is_the_old_name_of_durability(asked, sent, durability):
     assert asked(checkpoint_during=sent).durability == durability
     assert asked(checkpoint_during=sent, durability="sync").durability is Durability.SYNC
-
-
-@either
-@pytest.mark.parametrize("field", [{"webhook": "https://example.org"}])
-def test_what_cannot_be_obeyed_yet_is_refused_by_name(asked, field):
-    with pytest.raises(ValidationException) as refused:
-        asked(**field)
-    [name] = field
-    assert mistakes(refused.value) == [Mistake("value_error", ["body", name], f"{name} is not supported yet")]
 
 
 @either

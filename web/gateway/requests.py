@@ -20,10 +20,7 @@ OWN_KEYS = frozenset({"thread_id", "run_id"})
 
 
 def check_form(body: RunCreateRequest) -> None:
-    """Refuse fields of a wrong form, and those that this server cannot obey yet."""
-    bodies.refuse(
-        webhook=body.webhook is not None,
-    )
+    """Refuse fields of a wrong form."""
     bodies.stream_modes(bodies.names_in(body.stream_mode), MODES)
     bodies.checkpoint_in(_configurable(body))
 
@@ -48,6 +45,7 @@ def run_request(body: RunCreateRequest, sent: Mapping[str, Any], thread_id: str)
         on_disconnect=body.on_disconnect,
         resumable=bool(body.stream_resumable),
         feedback_keys=body.feedback_keys,
+        webhook=body.webhook,
         temporary=body.on_completion == "delete",
         sent=bodies.shown(body, sent, OWN_KEYS),
     )

@@ -29,7 +29,7 @@ class CreationController(Controller):
         self, thread_id: FromPath[str], data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate
     ) -> Response[schemas.Run]:
         """Start a run in the background and return it at once."""
-        run = await gate.runtime.submit(await _submission(gate, thread_id, request, data))
+        run = await gate.submit(await _submission(gate, thread_id, request, data))
         return Response(schemas.run(run), headers={"Content-Location": streams.place(run)})
 
     @post("/stream", status_code=200, media_type=MEDIA_TYPE)
@@ -37,7 +37,7 @@ class CreationController(Controller):
         self, thread_id: FromPath[str], data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate
     ) -> Stream:
         """Start a run and stream what it says."""
-        run, parts = await gate.runtime.submit_and_follow(await _submission(gate, thread_id, request, data))
+        run, parts = await gate.submit_and_follow(await _submission(gate, thread_id, request, data))
         source = streams.said(gate, parts, Reader(run_id=run.run_id))
         return streams.stream(gate, run, source, leave=_leave(gate, run))
 
@@ -46,7 +46,7 @@ class CreationController(Controller):
         self, thread_id: FromPath[str], data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate
     ) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
-        run = await gate.runtime.submit(await _submission(gate, thread_id, request, data))
+        run = await gate.submit(await _submission(gate, thread_id, request, data))
         return streams.wait(gate, run, streams.outcome(gate, run), leave=_leave(gate, run))
 
 

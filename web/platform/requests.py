@@ -43,6 +43,7 @@ def run_request(body: RunCreate, sent: Mapping[str, Any], *, temporary: bool = F
         on_disconnect=body.on_disconnect or OnDisconnect.CONTINUE,
         resumable=bool(body.stream_resumable),
         feedback_keys=body.feedback_keys,
+        webhook=body.webhook,
         temporary=temporary,
         sent=bodies.shown(body, sent, OWN_KEYS),
     )
@@ -50,7 +51,6 @@ def run_request(body: RunCreate, sent: Mapping[str, Any], *, temporary: bool = F
 
 def _check(body: RunCreate) -> None:
     bodies.refuse(
-        webhook=body.webhook is not None,
         langsmith_tracer=body.langsmith_tracer is not None,
     )
     if body.checkpoint_id:

@@ -177,6 +177,14 @@ def run(record: records.Run) -> Run:
     )
 
 
+def told_of(record: records.Run, *, mask_errors: bool) -> dict[str, Any]:
+    """A run that has ended, for its webhook. Its status may be `rollback`."""
+    said = msgspec.to_builtins(run(record)) | {"status": record.ending}
+    if record.error and not record.rolled_back:
+        said["error"] = msgspec.to_builtins(told(record.error, mask=mask_errors))
+    return said
+
+
 def selected(shapes: Iterable[S], kind: type[S], select: list[str]) -> list[S] | list[dict[str, Any]]:
     """The shapes, or only those fields of them that were asked for."""
     if unknown := next((name for name in select if name not in kind.__struct_fields__), None):
@@ -199,7 +207,7 @@ def _kwargs(record: records.Run, request: records.RunRequest) -> dict[str, Any]:
         "stream_mode": request.stream_modes,
         "interrupt_before": request.interrupt_before,
         "interrupt_after": request.interrupt_after,
-        "webhook": None,
+        "webhook": request.webhook,
         "feedback_keys": request.feedback_keys,
         "temporary": request.temporary,
         "subgraphs": request.subgraphs,

@@ -31,20 +31,20 @@ class StatelessController(Controller):
     @post(status_code=200)
     async def create(self, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate) -> Response[schemas.Run]:
         """Start a run in the background and return it at once."""
-        run = await gate.runtime.submit(await _asked(gate, request, data))
+        run = await gate.submit(await _asked(gate, request, data))
         return Response(schemas.run(run), headers={"Content-Location": streams.stateless(run)})
 
     @post("/stream", status_code=200, media_type=MEDIA_TYPE)
     async def stream(self, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate) -> Stream:
         """Start a run and stream what it says."""
-        run, parts = await gate.runtime.submit_and_follow(await _asked(gate, request, data))
+        run, parts = await gate.submit_and_follow(await _asked(gate, request, data))
         source = streams.said(gate, parts, Reader(run_id=run.run_id))
         return streams.stream(gate, run, source, leave=_leave(gate, run), at=streams.stateless)
 
     @post("/wait", status_code=200)
     async def wait(self, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
-        run = await gate.runtime.submit(await _asked(gate, request, data))
+        run = await gate.submit(await _asked(gate, request, data))
         return streams.wait(gate, run, streams.outcome(gate, run), leave=_leave(gate, run), at=streams.stateless)
 
     @post("/batch", status_code=200)
@@ -54,7 +54,7 @@ class StatelessController(Controller):
         if not data or not isinstance(sent, list):
             raise InvalidError("Expected at least one run")
         asked = [await _submission(gate, body, one, None) for body, one in zip(data, sent, strict=True)]
-        return [schemas.run(await gate.runtime.submit(one)) for one in asked]
+        return [schemas.run(await gate.submit(one)) for one in asked]
 
     @get("/{run_id:str}/stream", media_type=MEDIA_TYPE)
     async def join(
