@@ -95,7 +95,7 @@ class Host:
         """First the run as it was admitted, with the first batch, which may be empty; then as `stream`."""
         run = await self.submit(submission)
         await asyncio.sleep(0)  # a run that starts at once says so now, and that comes along with the answer
-        first = self._thread(run.thread_id).tape.said(run.run_id)
+        first = self._thread(run.thread_id).voice.tape.said(run.run_id)
         yield run, msgspec.msgpack.encode(first)
         if first and first[-1].is_end:
             return
@@ -108,7 +108,7 @@ class Host:
 
         Ends with the run's end, or before it when the thread leaves this process: the run goes on elsewhere.
         """
-        async with aclosing(self._thread(thread_id).follow(run_id, after)) as batches:
+        async with aclosing(self._thread(thread_id).voice.follow(run_id, after)) as batches:
             async for batch in batches:
                 yield msgspec.msgpack.encode(batch)
                 await asyncio.sleep(APART)

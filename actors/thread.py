@@ -6,8 +6,7 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -33,8 +32,8 @@ from actors.merging import merged, stored_thread
 from actors.outcomes import Leaving, Position, Say
 from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
 from actors.project import RunLimits
-from actors.runtime import Batch, StateUpdate, Submission
-from actors.tape import Tape
+from actors.runtime import StateUpdate, Submission
+from actors.voice import Voice
 from storage.errors import SenselessError, ServiceError, ThreadNotFoundError
 from storage.records import (
     END,
@@ -43,7 +42,6 @@ from storage.records import (
     Binding,
     CancelAction,
     Failure,
-    Gap,
     Part,
     Run,
     RunStatus,
@@ -58,11 +56,6 @@ from storage.records import (
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-NUMBERS_AHEAD = 5_000
-"""When fewer numbers than this are reserved for the tape, more are asked for."""
-
-NUMBERS_MORE = 10_000
 
 
 class Surroundings(Struct, frozen=True):
@@ -84,7 +77,7 @@ class ThreadActor:
     def __init__(self, binding: Binding, ledger: LedgerPort, executor: ExecutorPort, around: Surroundings) -> None:
         self.thread_id = binding.thread_id
         self.epoch = binding.epoch
-        self.tape = Tape(binding.next_seq, binding.reserved)
+        self.voice = Voice(binding, ledger, around.scribe)
         self._around = around
         self._ledger = ledger
         self._executor = executor
@@ -93,12 +86,9 @@ class ThreadActor:
         self._gate = asyncio.Lock()  # the lane does not change while what it decides is being committed
         self._after_cancel = was_cancelled(binding.thread)
         self._closed = False
-        self._reserving = False
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
         self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
-        for run in binding.unfinished:
-            self.tape.open_run(run.run_id, lost=binding.next_seq - 1 if run.first_seq else 0)
         begun = next((run.run_id for run in binding.unfinished if run.status is RunStatus.RUNNING), None)
         early = frozenset(run.run_id for run in binding.unfinished if seconds_until_due(run))
         lane = Lane(delayed=early, held=around.held, longest=around.limits.waiting)
@@ -123,18 +113,6 @@ class ThreadActor:
         """The run with its final status, once that is committed. NotHereError if it is not in hand, or moves away."""
         return await asyncio.shield(self._in_hand(run_id).settled)
 
-    async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
-        """The run's parts above `after`; ends without the run's end when the thread leaves this process."""
-        if not self.tape.holds(run_id):
-            raise NotHereError
-        async with aclosing(self.tape.follow(run_id, after)) as batches:
-            async for batch in batches:
-                if isinstance(batch, Gap):
-                    async for kept in self._recalled(run_id, batch):
-                        yield kept
-                else:
-                    yield batch
-
     async def update_state(self, change: StateUpdate) -> bytes:
         """Change the state between two runs; where its new checkpoint is, in JSON."""
         return await asyncio.shield(self._hold(self._update(change), "update"))
@@ -153,10 +131,10 @@ class ThreadActor:
             if self._live:
                 await self._quiet.wait()
             await self._executor.forget(self.thread_id)
-            await self._around.scribe.forget(self.thread_id)
+            await self.voice.forget()
             await self._ledger.delete_thread(self.thread_id, self.epoch)
             self._thread = None
-            self.tape.clear()
+            self.voice.tape.clear()
 
     async def delete_run(self, run: Run) -> None:
         """Remove a run and the checkpoints that it wrote; one that is in hand is cancelled first."""
@@ -227,7 +205,7 @@ class ThreadActor:
         await self._ledger.admit(admission)
         self._thread = stored_thread(thread, run)
         self._live[run.run_id] = LiveRun(run)
-        self.tape.open_run(run.run_id)
+        self.voice.tape.open_run(run.run_id)
         for run_id, ending in dropped.items():
             self._live[run_id].dropped = ending
         if wish:
@@ -247,7 +225,7 @@ class ThreadActor:
     def _dropped(self, effect: Drop, reason: str) -> tuple[Run, Part]:
         """How a run ends that never started, and its last part."""
         ending = ROLLED_BACK if effect.rollback else Ending(RunStatus.INTERRUPTED)
-        end = self.tape.number(effect.run_id, END, end_data(effect.run_id, ending))
+        end = self.voice.tape.number(effect.run_id, END, end_data(effect.run_id, ending))
         return self._live[effect.run_id].wanted(_action(effect), reason).final(ending, None, end), end
 
     def _wish_for(self, effect: Stop, reason: str) -> Wish:
@@ -385,21 +363,20 @@ class ThreadActor:
     async def _settle(self, live: LiveRun, ending: Ending, position: Position | None) -> None:
         run_id = live.run.run_id
         live.is_over = True
-        await self._around.scribe.flush(run_id)
-        end = self.tape.number(run_id, END, end_data(run_id, ending))
+        await self.voice.kept(run_id)
+        end = self.voice.tape.number(run_id, END, end_data(run_id, ending))
         run = live.final(ending, position, end)
         standing = standing_after(run, position) if position else None
         await self._ledger.settle(Settlement(run=run, epoch=self.epoch, standing=standing))
         if standing:
             self._after_cancel = run.status is RunStatus.INTERRUPTED
-        self._around.scribe.close_run(run_id)
         async with self._gate:
             self._tell_end(live, run, end)
             self._enter(*advance(self._lane, Settled(run_id)))
 
     def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
         """Tell it once it is committed: the status is readable before the stream ends."""
-        self.tape.publish(end)
+        self.voice.end(end)
         del self._live[run.run_id]
         live.settled.set_result(run)
 
@@ -441,41 +418,15 @@ class ThreadActor:
     def _say_metadata(self, live: LiveRun) -> None:
         run = live.run
         data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
-        part = self._append(run.run_id, METADATA, msgspec.json.encode(data))
+        part = self.voice.say(run.run_id, METADATA, msgspec.json.encode(data))
         live.first_seq = live.first_seq or part.seq
 
     def _sayer(self, live: LiveRun) -> Say:
         def say(event: str, data: bytes) -> None:
-            if live.is_over:  # what would not be cancelled talks on, and nobody listens
-                return
-            self._append(live.run.run_id, event, data)
-            if self.tape.reserved - self.tape.next_seq < NUMBERS_AHEAD and not self._reserving:
-                self._reserving = True
-                self._hold(self._reserve(), f"reserve for {self.thread_id}")
+            if not live.is_over:  # what would not be cancelled talks on, and nobody listens
+                self.voice.say(live.run.run_id, event, data)
 
         return say
-
-    def _append(self, run_id: str, event: str, data: bytes) -> Part:
-        part = self.tape.append(run_id, event, data)
-        self._around.scribe.take(self.thread_id, part)
-        return part
-
-    async def _recalled(self, run_id: str, gap: Gap) -> AsyncGenerator[Batch, None]:
-        """What is no longer in memory, from the disk; a gap only for what is not there either."""
-        found = False
-        await self._around.scribe.flush(run_id)
-        async with aclosing(self._around.scribe.read(self.thread_id, run_id, gap.after, gap.first)) as kept:
-            async for batch in kept:
-                found = True
-                yield batch
-        if gap.is_trimmed and not found:
-            yield gap
-
-    async def _reserve(self) -> None:
-        try:
-            self.tape.extend(await self._ledger.reserve(self.thread_id, self.epoch, NUMBERS_MORE))
-        finally:
-            self._reserving = False
 
     # Coming and going
 
@@ -491,7 +442,7 @@ class ThreadActor:
 
     def _leave(self) -> None:
         self._closed = True
-        self.tape.close()
+        self.voice.tape.close()
         for live in self._live.values():
             live.settled.set_exception(NotHereError())
 
