@@ -5,7 +5,7 @@ A thread that finds no slot lives in the lobby meanwhile, held: it takes runs in
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from actors.catalog import Catalog
 from actors.host import Host
-from actors.outcomes import Leaving, Position
+from actors.lobby import Elsewhere, Silence
 from actors.pool import (
     Aged,
     Bind,
@@ -35,11 +35,10 @@ from actors.pool import (
     Wanted,
     advance,
 )
-from actors.ports import LedgerPort, Work
+from actors.ports import LedgerPort, SlotPort
 from actors.project import RunLimits
-from actors.runtime import Batch, StateUpdate
 from storage.errors import UnavailableError
-from storage.records import Binding, Part, Run
+from storage.records import Binding
 
 logger = logging.getLogger(__name__)
 
@@ -62,43 +61,6 @@ COLLECT_EVERY = 30.0
 PING_EVERY = 2.0
 SILENT_AFTER = 10.0
 """Seconds without an answer after which a bound slot counts as hung. Long JSON and regexes are no deadlocks."""
-
-
-class SlotPort(Protocol):
-    """A slot's process."""
-
-    @property
-    def address(self) -> str:
-        """Where others can call it."""
-        ...
-
-    async def catalog(self) -> Catalog: ...
-
-    async def bind(self, binding: Binding) -> None: ...
-
-    async def let_go(self, thread_id: str) -> Leaving: ...
-
-    async def ping(self) -> bool:
-        """Whether nothing is in hand there."""
-        ...
-
-    async def watch(self) -> None:
-        """Return, or raise, when the process has ended."""
-        ...
-
-    async def kill(self) -> None: ...
-
-    async def position(self, thread_id: str, graph_id: str) -> Position: ...
-
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]: ...
-
-    async def roll_back(self, run: Run) -> None: ...
-
-    async def check(self, run: Run) -> None: ...
-
-    async def forget(self, thread_id: str) -> None: ...
-
-    async def forget_tape(self, thread_id: str) -> None: ...
 
 
 class Launcher(Protocol):
@@ -134,8 +96,8 @@ class Directory:
         self._launcher = launcher
         self.lobby = Host(
             ledger,
-            _Elsewhere(self._reader),
-            _Silence(self._reader),
+            Elsewhere(self._reader),
+            Silence(self._reader),
             held=True,
             limits=settings.limits,
             on_quiet=_ignore,
@@ -371,59 +333,6 @@ class Directory:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("The directory could not %s", task.get_name(), exc_info=error)
-
-
-class _Elsewhere:
-    """What a thread in the lobby needs of an executor: looks at its checkpoints, in any slot."""
-
-    def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
-        self._reader = reader
-
-    def start(self, *_: object, **__: object) -> Work:
-        raise AssertionError("a held thread starts nothing")
-
-    async def roll_back(self, run: Run) -> None:
-        await (await self._reader(run.thread_id)).roll_back(run)
-
-    async def position(self, thread_id: str, graph_id: str) -> Position:
-        return await (await self._reader(thread_id)).position(thread_id, graph_id)
-
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
-        return await (await self._reader(change.thread_id)).update(change, graph_id)
-
-    async def check(self, run: Run) -> None:
-        await (await self._reader(run.thread_id)).check(run)
-
-    async def forget(self, thread_id: str) -> None:
-        await (await self._reader(thread_id)).forget(thread_id)
-
-
-class _Silence:
-    """What a thread in the lobby needs of a scribe: it says nothing itself."""
-
-    def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
-        self._reader = reader
-
-    def take(self, thread_id: str, part: Part) -> None:  # noqa: ARG002 - the port's arguments
-        raise AssertionError("a held thread says nothing")
-
-    async def flush(self, run_id: str) -> None:
-        """There is nothing."""
-
-    def close_run(self, run_id: str) -> None:
-        """It said nothing."""
-
-    def read(self, *_: object) -> AsyncGenerator[Batch, None]:
-        """Readers of a run that was said elsewhere find it when the thread is there again."""
-        return _nothing()
-
-    async def forget(self, thread_id: str) -> None:
-        await (await self._reader(thread_id)).forget_tape(thread_id)
-
-
-async def _nothing() -> AsyncGenerator[Batch, None]:
-    for batch in ():
-        yield batch
 
 
 def _address(slot: SlotPort | None) -> str | None:

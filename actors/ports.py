@@ -1,11 +1,12 @@
-"""What a thread needs of others, so that it need not know them."""
+"""What threads and their directory need of others, so that they need not know them."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from actors.outcomes import Outcome, Position, Say
+from actors.catalog import Catalog
+from actors.outcomes import Leaving, Outcome, Position, Say
 from actors.runtime import Batch, StateUpdate
-from storage.records import Admission, Part, Run, Settlement, Stand, Thread, Wish
+from storage.records import Admission, Binding, Part, Run, Settlement, Stand, Thread, Wish
 
 
 class Work(Protocol):
@@ -92,3 +93,40 @@ class LedgerPort(Protocol):
     async def run_of_key(self, thread_id: str, key: str) -> Run | None: ...
 
     async def find_thread(self, thread_id: str) -> Thread | None: ...
+
+
+class SlotPort(Protocol):
+    """A slot's process."""
+
+    @property
+    def address(self) -> str:
+        """Where others can call it."""
+        ...
+
+    async def catalog(self) -> Catalog: ...
+
+    async def bind(self, binding: Binding) -> None: ...
+
+    async def let_go(self, thread_id: str) -> Leaving: ...
+
+    async def ping(self) -> bool:
+        """Whether nothing is in hand there."""
+        ...
+
+    async def watch(self) -> None:
+        """Return, or raise, when the process has ended."""
+        ...
+
+    async def kill(self) -> None: ...
+
+    async def position(self, thread_id: str, graph_id: str) -> Position: ...
+
+    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]: ...
+
+    async def roll_back(self, run: Run) -> None: ...
+
+    async def check(self, run: Run) -> None: ...
+
+    async def forget(self, thread_id: str) -> None: ...
+
+    async def forget_tape(self, thread_id: str) -> None: ...

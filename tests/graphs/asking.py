@@ -3,6 +3,7 @@
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
@@ -13,3 +14,11 @@ async def ask(state: MessagesState) -> dict[str, Any]:
 
 
 graph = StateGraph(MessagesState).add_node(ask).add_edge(START, "ask").compile(name="asking")
+
+hidden = (
+    StateGraph(MessagesState)
+    .add_node("ask", RunnableLambda(ask).with_config(tags=["langsmith:hidden"]))
+    .add_edge(START, "ask")
+    .compile(name="hidden")
+)
+"""The same, in a node of which LangGraph's streams say nothing."""

@@ -254,3 +254,12 @@ async def test_an_interrupt_has_one_id_in_its_four_places(http, prefix, thread_i
     assert thread["status"] == "interrupted"
     resumed = await wait(http, prefix, thread_id, assistant_id="asking", command={"resume": {told["id"]: "yes"}})
     assert "__interrupt__" not in resumed
+
+
+async def test_a_pause_of_which_the_stream_says_nothing_is_a_pause(http, prefix, thread_id):
+    await wait(http, prefix, thread_id, assistant_id="asking_hidden", input={"messages": []})
+    thread = (await http.get(f"{prefix}/threads/{thread_id}")).json()
+    assert (thread["status"], len(thread["interrupts"])) == ("interrupted", 1)
+    answered = await wait(http, prefix, thread_id, assistant_id="asking_hidden", command={"resume": "yes"})
+    assert answered["messages"][-1]["content"] == "You said 'yes'."
+    assert (await http.get(f"{prefix}/threads/{thread_id}")).json()["status"] == "idle"
