@@ -33,8 +33,7 @@ async def execute(graphs: Graphs, saver: InlineSaver, run: Run, say: Say, *, aft
             if after_cancel and isinstance(given, dict):
                 given = await _answered(graph, config, cast("dict[str, Any]", given))
             failure = await _stream(graph, given, config, run, out)
-            paused = saver.take_pause(run.thread_id) or out.paused or failure is not None
-            return Outcome(await _position(graph, saver, run, paused=paused), failure)
+            return Outcome(await _position(graph, saver, run, paused=out.paused or failure is not None), failure)
     except Exception as error:  # noqa: BLE001 - the graph, its factory and its state are the user's code
         return Outcome(None, _failure(error))
 

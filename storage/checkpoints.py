@@ -27,9 +27,6 @@ _SQL = queries.texts("sqlite/checkpoints")
 
 FILES = 8
 
-INTERRUPT = "__interrupt__"
-"""LangGraph's channel for what a node waits for."""
-
 MOST_REMEMBERED = 1_000
 """Threads of which the saver knows the checkpoint that it wrote last."""
 
@@ -44,18 +41,10 @@ class InlineSaver(SqliteSaver):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._newest: OrderedDict[str, str] = OrderedDict()
-        self._paused: set[str] = set()
 
     def forget_newest(self, thread_id: str) -> None:
-        """From here on, `newest` and `take_pause` are about what is written from here on."""
+        """From here on, `newest` is what is written from here on."""
         self._newest.pop(thread_id, None)
-        self._paused.discard(thread_id)
-
-    def take_pause(self, thread_id: str) -> bool:
-        """Whether a node was written down as waiting. LangGraph does not tell of all of them: some nodes are hidden."""
-        waits = thread_id in self._paused
-        self._paused.discard(thread_id)
-        return waits
 
     def newest(self, thread_id: str) -> str | None:
         """The id of the root checkpoint that was written last, through this saver and since it was forgotten."""
@@ -94,9 +83,6 @@ class InlineSaver(SqliteSaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         self.put_writes(config, writes, task_id, task_path)
-        if any(channel == INTERRUPT for channel, _ in writes):
-            place: dict[str, Any] = config.get("configurable", {})
-            self._paused.add(place["thread_id"])
 
     async def adelete_thread(self, thread_id: str) -> None:
         self.delete_thread(thread_id)
