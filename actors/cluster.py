@@ -36,6 +36,7 @@ from actors.links import Links
 from actors.project import Project, RunLimits, SlotSettings
 from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
+from storage.deployment import Deployment
 from storage.errors import ServiceError, UnavailableError
 from storage.records import Assistant, TapeLimits
 from storage.tapes import Tapes
@@ -66,6 +67,7 @@ class ClusterSettings(Struct, frozen=True):
     most: int
     limits: RunLimits
     tape_limits: TapeLimits
+    server: Deployment = Deployment()
 
 
 class Cluster:
@@ -190,7 +192,7 @@ class _LedgerActor(_Server):
         return addresses.ledger
 
     async def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Ledger:
-        ledger = Ledger(str(settings.data / "treadle.duckdb"))
+        ledger = Ledger(str(settings.data / "treadle.duckdb"), settings.server)
         await ledger.open()
         return ledger
 

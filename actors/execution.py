@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import LastValue
 from langgraph.types import Command, Send
@@ -20,9 +21,18 @@ from storage.checkpoints import InlineSaver
 from storage.records import Failure, Run
 
 
-async def execute(graphs: Graphs, saver: InlineSaver, run: Run, say: Say, *, after_cancel: bool) -> Outcome:
+async def execute(  # noqa: PLR0913 - what it runs, with what, and who hears of it
+    graphs: Graphs,
+    saver: InlineSaver,
+    run: Run,
+    say: Say,
+    *,
+    callbacks: list[BaseCallbackHandler],
+    after_cancel: bool,
+) -> Outcome:
     """Run the graph and say what it says. Raises only CancelledError; what the graph raises is in the outcome."""
     config = run_config(run)
+    config["callbacks"] = callbacks
     try:
         async with graphs.open(
             run.graph_id, config, access="threads.create_run", context=partial(fitting, run), checkpointer=saver

@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from msgspec.structs import replace
+
 from actors import states
 from actors.encoding import encode
 from actors.errors import CheckpointNotFoundError
 from actors.execution import execute
 from actors.graphs import CompiledGraph, Graphs
-from actors.outcomes import Outcome, Position, Say
+from actors.outcomes import Notes, Outcome, Position, Say
+from actors.recorder import Recorder
 from actors.runtime import History, StateUpdate
 from actors.userloop import Courier, UserLoop, UserTask
 from storage.checkpoints import Checkpoints
@@ -38,11 +41,13 @@ class Executor:
         self._running, self._reading = UserLoop("runs"), UserLoop("reads")
         self._run_checkpoints, self._read_checkpoints = Checkpoints(folder), Checkpoints(folder)
 
-    def start(self, run: Run, say: Say, *, after_cancel: bool) -> UserTask[Outcome]:
+    def start(self, run: Run, say: Say, *, after_cancel: bool, human_id: str | None) -> "Execution":
         """Execute a run; what it says comes home in order, and before its end."""
         courier = Courier[tuple[str, bytes]](lambda said: say(*said))
-        work = partial(self._execute, run, lambda event, data: courier.send((event, data)), after_cancel=after_cancel)
-        return self._running.start(work)
+        recorder = Recorder(run, human_id)
+        send: Say = lambda event, data: courier.send((event, data))  # noqa: E731 - a name for what is handed on
+        work = partial(self._execute, run, send, recorder, after_cancel=after_cancel)
+        return Execution(self._running.start(work), recorder)
 
     async def roll_back(self, run: Run) -> None:
         """Undo what a run wrote."""
@@ -127,11 +132,12 @@ class Executor:
         config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
         return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)
 
-    async def _execute(self, run: Run, say: Say, *, after_cancel: bool) -> Outcome:
+    async def _execute(self, run: Run, say: Say, recorder: Recorder, *, after_cancel: bool) -> Outcome:
         if run.attempt == 1:
             self._run_checkpoints.mark(run.thread_id, run.run_id, (run.request.checkpoint or {}).get("checkpoint_id"))
         saver = self._run_checkpoints.saver(run.thread_id)
-        return await execute(self.graphs, saver, run, say, after_cancel=after_cancel)
+        outcome = await execute(self.graphs, saver, run, say, callbacks=[recorder], after_cancel=after_cancel)
+        return replace(outcome, outputs=recorder.outputs)
 
     async def _roll_back(self, run: Run) -> None:
         self._read_checkpoints.roll_back(run.thread_id, run.run_id)
@@ -156,6 +162,26 @@ class Executor:
     async def _forget(self, thread_id: str) -> None:
         saver = self._read_checkpoints.saver(thread_id)
         await saver.adelete_thread(thread_id)
+
+
+class Execution:
+    """A run under way, and who takes down what happens in it."""
+
+    def __init__(self, task: UserTask[Outcome], recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.cancel = task.cancel
+        self.ended = task.ended
+        self._task = task
+
+    @property
+    def has_ended(self) -> bool:
+        return self._task.has_ended
+
+    def told(self) -> Notes:
+        return self._recorder.taken()
+
+    def close(self) -> None:
+        self._recorder.close()
 
 
 @contextmanager

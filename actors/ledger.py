@@ -6,11 +6,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from storage import assistants, bindings, garbage, runs, threads
+from storage import assistants, bindings, garbage, recordings, runs, threads
+from storage.accounting import ModelCall, Recording
 from storage.assistants import SortBy, SortOrder
 from storage.bindings import Bind, Reserve
 from storage.commits import Query, Write
 from storage.database import Database
+from storage.deployment import UNSAID, Deployment
 from storage.errors import UnavailableError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Forgetting, Start, Told
@@ -30,8 +32,8 @@ LONGEST_LINE = 10_000
 class Ledger:
     """Threads, runs and assistants on disk. A write returns once it is committed, and may be asked for twice."""
 
-    def __init__(self, path: str) -> None:
-        self._database = Database(path)
+    def __init__(self, path: str, server: Deployment = UNSAID) -> None:
+        self._database = Database(path, server=server)
         self._line: asyncio.Queue[tuple[Write, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
         self._opening = asyncio.Lock()
         self._gatherer: asyncio.Task[None] | None = None
@@ -126,6 +128,12 @@ class Ledger:
 
     async def settle(self, settlement: Settlement) -> None:
         await self._write(runs.settle, settlement, *_keys(settlement.run))
+
+    async def record(self, recording: Recording) -> None:
+        await self._write(recordings.record, recording, recording.thread_id)
+
+    async def report(self, calls: list[ModelCall]) -> None:
+        await self._write(recordings.report, calls, calls[0].origin.thread_id)
 
     async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
         return await self._read(runs.get, thread_id, run_id, lately=lately)

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from storage.accounting import Event, ModelCall
 from storage.records import Failure
 
 Say = Callable[[str, bytes], object]
@@ -36,3 +37,16 @@ class Outcome(Struct, frozen=True):
     position: Position | None
     """None when it could not be read where the graph ran."""
     failure: Failure | None = None
+    outputs: str | None = None
+    """The graph's outputs, in JSON; None when it gave none."""
+
+
+class Notes(Struct, frozen=True):
+    """What has happened in an execution since this was last asked."""
+
+    events: tuple[Event, ...] = ()
+    """Not numbered yet."""
+    calls: tuple[ModelCall, ...] = ()
+    """Calls of models that have ended."""
+    opened: tuple[ModelCall, ...] = ()
+    """Calls that have begun, as they are to be recorded if nothing more is heard of them."""

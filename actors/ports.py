@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from actors.catalog import Catalog
-from actors.outcomes import Leaving, Outcome, Position, Say
+from actors.outcomes import Leaving, Notes, Outcome, Position, Say
 from actors.runtime import Batch, StateUpdate
+from storage.accounting import Recording
 from storage.records import Admission, Binding, Part, Run, Settlement, Stand, Thread, Wish
 
 
 class Work(Protocol):
-    """An execution under way; `actors.userloop.UserTask` is one."""
+    """An execution under way; `actors.executor.Execution` is one."""
 
     def cancel(self) -> None: ...
 
@@ -21,12 +22,21 @@ class Work(Protocol):
     @property
     def has_ended(self) -> bool: ...
 
+    def told(self) -> Notes:
+        """What has happened in it since this was last asked."""
+        ...
+
+    def close(self) -> None:
+        """Take nothing more from it: what it has under way is cut off."""
+        ...
+
 
 class ExecutorPort(Protocol):
-    def start(self, run: Run, say: Say, *, after_cancel: bool) -> Work:
+    def start(self, run: Run, say: Say, *, after_cancel: bool, human_id: str | None) -> Work:
         """Execute the run; what it says comes on the loop that called this, in order and before its end.
 
-        After a cancelled run, its input is led by an answer to each tool call that was left without one.
+        After a cancelled run, its input is led by an answer to each tool call that was left without one. `human_id`
+        is the last human message of which it is known that it was asked.
         """
         ...
 
@@ -83,6 +93,8 @@ class LedgerPort(Protocol):
     async def begin(self, run: Run, epoch: int) -> None: ...
 
     async def settle(self, settlement: Settlement) -> None: ...
+
+    async def record(self, recording: Recording) -> None: ...
 
     async def stand(self, stand: Stand) -> None: ...
 

@@ -11,6 +11,7 @@ from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Leaving, Position
 from actors.runtime import StateUpdate
+from storage.accounting import ModelCall, Recording
 from storage.errors import UnavailableError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Told
@@ -68,6 +69,12 @@ class RemoteLedger:
 
     async def settle(self, settlement: Settlement) -> None:
         await self._ask("settle", settlement)
+
+    async def record(self, recording: Recording) -> None:
+        await self._ask("record", recording)
+
+    async def report(self, calls: list[ModelCall]) -> None:
+        await self._ask("report", calls)
 
     async def unfinished_threads(self) -> list[str]:
         return await self._ask("unfinished_threads")

@@ -7,6 +7,7 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -28,12 +29,14 @@ from actors.liverun import (
     timed_out,
     was_cancelled,
 )
+from actors.logbook import Logbook, closing, opening
 from actors.merging import merged, stored_thread
 from actors.outcomes import Leaving, Position, Say
 from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
 from actors.project import RunLimits
 from actors.runtime import StateUpdate, Submission
 from actors.voice import Voice
+from storage.accounting import LogEnd
 from storage.errors import SenselessError, ServiceError, ThreadNotFoundError
 from storage.records import (
     END,
@@ -54,6 +57,9 @@ from storage.records import (
 )
 
 T = TypeVar("T")
+
+TOLD_EVERY = 1.0
+"""Seconds between two writes of what happens in a run: a process that dies takes no more than that with it."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +84,7 @@ class ThreadActor:
         self.thread_id = binding.thread_id
         self.epoch = binding.epoch
         self.voice = Voice(binding, ledger, around.scribe)
+        self._log = Logbook(binding.thread_id, binding.epoch, binding.log)
         self._around = around
         self._ledger = ledger
         self._executor = executor
@@ -134,6 +141,7 @@ class ThreadActor:
             await self.voice.forget()
             await self._ledger.delete_thread(self.thread_id, self.epoch)
             self._thread = None
+            self._log = Logbook(self.thread_id, self.epoch, LogEnd())
             self.voice.tape.clear()
 
     async def delete_run(self, run: Run) -> None:
@@ -193,16 +201,18 @@ class ThreadActor:
         run = begun(run) if Start(run.run_id) in effects else run
         reason = f"superseded by run {run.run_id} (multitask_strategy={run.multitask_strategy})"
         dropped = {effect.run_id: self._dropped(effect, reason) for effect in effects if isinstance(effect, Drop)}
+        ends = [self._settlement(ended) for ended, _ in dropped.values()]
         wish = next((self._wish_for(effect, reason) for effect in effects if isinstance(effect, Stop)), None)
         admission = Admission(
             run=run,
             epoch=self.epoch,
             new_thread=None if self._thread else submission.new_thread,
             again=submission.again,
-            dropped=tuple(ended for ended, _ in dropped.values()),
+            dropped=tuple(ends),
             wish=wish,
         )
         await self._ledger.admit(admission)
+        self._kept(ends)
         self._thread = stored_thread(thread, run)
         self._live[run.run_id] = LiveRun(run)
         self.voice.tape.open_run(run.run_id)
@@ -242,7 +252,7 @@ class ThreadActor:
             for effect in effects:
                 if isinstance(effect, Drop):
                     ended, end = self._dropped(effect, reason)
-                    await self._ledger.settle(Settlement(run=ended, epoch=self.epoch))
+                    await self._settle_in_ledger(self._settlement(ended))
                     live.dropped = (ended, end)
                 elif isinstance(effect, Stop):
                     await self._ledger.wish(self._wish_for(effect, reason))
@@ -316,14 +326,23 @@ class ThreadActor:
             live.run = begun(live.run)
             self._hold(self._record_start(live.run), f"begin {live.run.run_id}")
         self._say_metadata(live)
+        self._log.note(opening(live.run))
         limits = self._around.limits
-        work = self._executor.start(live.run, self._sayer(live), after_cancel=self._after_cancel)
+        work = self._executor.start(
+            live.run, self._sayer(live), after_cancel=self._after_cancel, human_id=self._log.end.human_id
+        )
+        telling = self._hold(self._tell_of(work), f"tell of {live.run.run_id}")
         status, outcome = await outlive(work, live.stop, limits.grace, limits.timeout)
+        work.close()
+        telling.cancel()
+        self._log.add(work.told())
         if status is RunStatus.INTERRUPTED and live.is_rollback:
             await self._undo(live, work)
             return
         failure = timed_out(limits.timeout) if status is RunStatus.TIMEOUT else outcome and outcome.failure
-        await self._settle_safely(live, Ending(status, failure), outcome and outcome.position)
+        await self._settle_safely(
+            live, Ending(status, failure), outcome and outcome.position, outcome and outcome.outputs
+        )
         if not work.has_ended:
             self._around.on_lost()  # what cannot be cancelled ends with its process
 
@@ -332,6 +351,8 @@ class ThreadActor:
             await self._end_as_wanted(live)
             return
         live.is_over = True
+        with suppress(ServiceError):  # another actor may hold the thread by now
+            await self._tell()
         live.settled.set_exception(NotHereError())
         self._around.on_lost()  # it writes on as long as its process lives: it is undone where the thread comes back
 
@@ -349,30 +370,59 @@ class ThreadActor:
         else:
             await self._settle_safely(live, ROLLED_BACK)
 
-    async def _settle_safely(self, live: LiveRun, ending: Ending, position: Position | None = None) -> None:
+    async def _settle_safely(
+        self, live: LiveRun, ending: Ending, position: Position | None = None, outputs: str | None = None
+    ) -> None:
         try:
             if position is None and not ending.rolled_back:
                 position = await self._look(live)
-            await self._settle(live, ending, position)
+            await self._settle(live, ending, position, outputs)
         except Exception:
             # Nobody awaits this task, so this is the last place to say it; the directory brings the thread back.
             logger.exception("Run %s could not be settled; this process lets go of its thread", live.run.run_id)
             live.settled.set_exception(NotHereError())
             self._around.on_lost()
 
-    async def _settle(self, live: LiveRun, ending: Ending, position: Position | None) -> None:
+    async def _settle(self, live: LiveRun, ending: Ending, position: Position | None, outputs: str | None) -> None:
         run_id = live.run.run_id
         live.is_over = True
         await self.voice.kept(run_id)
         end = self.voice.tape.number(run_id, END, end_data(run_id, ending))
         run = live.final(ending, position, end)
         standing = standing_after(run, position) if position else None
-        await self._ledger.settle(Settlement(run=run, epoch=self.epoch, standing=standing))
+        await self._settle_in_ledger(self._settlement(run, standing, outputs))
         if standing:
             self._after_cancel = run.status is RunStatus.INTERRUPTED
         async with self._gate:
             self._tell_end(live, run, end)
             self._enter(*advance(self._lane, Settled(run_id)))
+
+    def _settlement(self, run: Run, standing: Standing | None = None, outputs: str | None = None) -> Settlement:
+        """The end of a run, with all that has happened before it."""
+        self._log.note(closing(run, outputs))
+        return Settlement(run=run, epoch=self.epoch, standing=standing, recording=self._log.recording())
+
+    async def _settle_in_ledger(self, settlement: Settlement) -> None:
+        await self._ledger.settle(settlement)
+        self._kept([settlement])
+
+    def _kept(self, ends: Iterable[Settlement]) -> None:
+        for end in ends:
+            if end.recording:
+                self._log.kept(end.recording)
+
+    async def _tell_of(self, work: Work) -> None:
+        """Have the ledger know, while a run goes on, what has happened in it."""
+        while True:
+            await asyncio.sleep(TOLD_EVERY)
+            self._log.add(work.told())
+            with suppress(ServiceError):  # tried again with what comes next
+                await self._tell()
+
+    async def _tell(self) -> None:
+        if recording := self._log.recording():
+            await self._ledger.record(recording)
+            self._log.kept(recording)
 
     def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
         """Tell it once it is committed: the status is readable before the stream ends."""

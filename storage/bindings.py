@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from storage import runs, threads
+from storage import calls, events, recordings, runs, threads
+from storage.accounting import LogEnd, Recording
 from storage.commits import accepted, each
 from storage.epochs import fence
 from storage.errors import ServiceError, ThreadNotFoundError
@@ -40,10 +41,13 @@ def bind(writer: Writer, asked: Sequence[Bind]) -> list[Binding | ServiceError]:
     writer.look_up_threads(one.thread_id for one in asked)
     outcomes = each(partial(_taken, writer), asked)
     taken = accepted(outcomes)
+    events.look_up(writer, [one.thread_id for one in taken])
     known = threads.records(writer, [one.thread_id for one in taken if writer.thread(one.thread_id).is_stored])
     told = [one if isinstance(one, ServiceError) else _told(writer, one, known) for one in outcomes]
+    lost = _lost(writer, taken)
     _put(writer, "insert", [_row(one) for one in taken if one.epoch == 1])
     _put(writer, "take", [_row(one) for one in taken if one.epoch > 1])
+    recordings.put(writer, lost)
     return told
 
 
@@ -73,7 +77,14 @@ def _told(writer: Writer, binding: Binding, found: dict[str, Thread]) -> Binding
     """The binding, with what its actor has to know of the thread."""
     unfinished = writer.thread(binding.thread_id).unfinished
     todo = runs.unfinished(writer.db, binding.thread_id) if unfinished else []
-    return replace(binding, thread=found.get(binding.thread_id), unfinished=todo)
+    log = writer.thread(binding.thread_id).log or LogEnd()
+    return replace(binding, thread=found.get(binding.thread_id), unfinished=todo, log=log)
+
+
+def _lost(writer: Writer, taken: Sequence[Binding]) -> list[Recording]:
+    """Of threads whose last actor left runs unfinished: the calls that were under way then."""
+    found = [(one, calls.lost(writer.db, one.thread_id)) for one in taken if writer.thread(one.thread_id).unfinished]
+    return [Recording(thread_id=one.thread_id, epoch=one.epoch, calls=tuple(lost)) for one, lost in found]
 
 
 def _numbered(writer: Writer, asked: Reserve) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class Write(Struct, frozen=True):
     def kind(self) -> Query[Any, Any]:
         return self.query
 
+    @property
+    def repeatable(self) -> bool:
+        """What is decided for one is known to the next."""
+        return False
+
 
 def commit(writer: Writer, writes: Sequence[Write]) -> list[Any | Exception]:
     """Make all `writes`, for good when this returns; for each, what it returned or the exception that it raised."""

@@ -21,6 +21,7 @@ from duckdb import DuckDBPyConnection
 
 from storage import queries
 from storage.commits import Write, commit
+from storage.deployment import UNSAID, Deployment
 from storage.errors import ServiceError, UnavailableError
 from storage.journal import Journal
 from storage.making import Backlog
@@ -52,8 +53,9 @@ class UnreadableError(ServiceError):
 class Database:
     """One DuckDB file and its journal. `open` comes first and may be repeated if it failed; `close` is last."""
 
-    def __init__(self, path: str, *, patience: float = 10.0) -> None:
+    def __init__(self, path: str, *, server: Deployment = UNSAID, patience: float = 10.0) -> None:
         self._path = path
+        self._server = server
         self._patience = patience
         """Seconds to wait for another process to let go of the file."""
         self._idle: queue.SimpleQueue[DuckDBPyConnection] = queue.SimpleQueue()
@@ -136,7 +138,7 @@ class Database:
             raise UnreadableError(f"Cannot use {self._path}.journal: {error}") from error
         self._backlog.catch_up()
         self._looking = self._connection.cursor()
-        self._writer = Writer(self._looking, self._journal, self._backlog)
+        self._writer = Writer(self._looking, self._journal, self._backlog, server=self._server)
 
     def _close(self) -> None:
         for executor in (self._writing, self._making, self._reading):

@@ -19,6 +19,9 @@ from storage.errors import UnavailableError
 TRIM_AFTER = 500
 """Entries that the database has made, and that may stay, before they are removed together."""
 
+REPEATABLE = frozenset(("insert", "open", "close"))
+"""Statements that only add rows or only remove them: no row is changed twice by one of them."""
+
 _SQL = queries.texts("sqlite/journal")
 
 
@@ -38,6 +41,10 @@ class Change(Struct, frozen=True, array_like=True):
     @property
     def keys(self) -> tuple[str]:
         return (self.key,)
+
+    @property
+    def repeatable(self) -> bool:
+        return self.name in REPEATABLE
 
 
 class Entry(Struct, frozen=True):

@@ -1,10 +1,12 @@
-"""The nouns: what is stored, and what actors send one another. Imports nothing of ours."""
+"""The nouns: what is stored, and what actors send one another. Imports only other nouns."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 from msgspec import Struct, field
+
+from storage.accounting import LogEnd, Recording
 
 
 class RunStatus(StrEnum):
@@ -266,8 +268,8 @@ class Admission(Struct, frozen=True, kw_only=True):
     new_thread: Thread | None = None
     again: bool = False
     """Whether this may have been asked before, and the answer was lost."""
-    dropped: tuple[Run, ...] = ()
-    """Runs that never started and that this one displaces, with their final status."""
+    dropped: "tuple[Settlement, ...]" = ()
+    """The ends of runs that never started, and that this one displaces."""
     wish: "Wish | None" = None
     """The end of the run that this one displaces while it runs."""
 
@@ -307,6 +309,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
     epoch: int
     standing: Standing | None = None
     """What the run left of its thread; None when it never started, and so changed nothing."""
+    recording: Recording | None = None
+    """What happened and was not told yet."""
 
 
 class Binding(Struct, frozen=True, kw_only=True):
@@ -322,3 +326,5 @@ class Binding(Struct, frozen=True, kw_only=True):
     """None when no thread of this id is stored; its first run brings it."""
     unfinished: list[Run] = field(default_factory=list[Run])
     """Runs without a final status, in the order of their admission."""
+    log: LogEnd = LogEnd()
+    """Where the thread's log ends."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.json import Decoder, decode
 from msgspec.structs import replace
 
-from storage import garbage, queries, threads
+from storage import garbage, queries, recordings, threads
 from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
@@ -62,14 +62,15 @@ def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | Non
     """Let runs in, and their threads if those are new, and let go of those they displace. Twice is once."""
     writer.look_up_threads(one.run.thread_id for one in asked)
     writer.look_up_runs(one.run for one in asked if writer.doubts or one.again or _lacks_thread(writer, one))
-    writer.look_up_runs(run for one in asked for run in one.dropped)
+    writer.look_up_runs(end.run for one in asked for end in one.dropped)
     writer.look_up_runs(one.wish for one in asked if one.wish)
+    recordings.look_up(writer, [end.recording for one in asked for end in one.dropped if end.recording])
     outcomes = each(partial(_admitted, writer), asked)
     admitted = [one for one in accepted(outcomes) if one]
     threads.occupy(writer, admitted)
-    _put(writer, "insert", _row, [one.run for one in admitted])
+    _put(writer, "insert", partial(_row, writer), [one.run for one in admitted])
     _put(writer, "wish", _wanted, [one.wish for one in admitted if one.wish and _can_change(writer, one.wish)])
-    _settle(writer, [Settlement(run=run, epoch=one.epoch) for one in admitted for run in one.dropped])
+    _settle(writer, [end for one in admitted for end in one.dropped])
     return done(outcomes)
 
 
@@ -93,6 +94,7 @@ def begin(writer: Writer, asked: Sequence[Start]) -> list[ServiceError | None]:
 def settle(writer: Writer, asked: Sequence[Settlement]) -> list[ServiceError | None]:
     """Give runs their final status, and their threads what follows from it: once, however often it is asked."""
     _look_up(writer, asked)
+    recordings.look_up(writer, [one.recording for one in asked if one.recording])
     return done(_settle(writer, asked))
 
 
@@ -211,6 +213,7 @@ def _settle(writer: Writer, asked: Sequence[Settlement]) -> list[Settlement | Se
     """Of those that have been looked up."""
     outcomes = each(partial(_settled, writer), asked)
     settled = [one for one in accepted(outcomes) if one]
+    recordings.put(writer, [one.recording for one in settled if one.recording])
     _put(writer, "settle", _end, [one.run for one in settled])
     threads.settle(writer, settled)
     for one in settled:
@@ -250,7 +253,7 @@ def _wanted(wish: Wish) -> dict[str, Any]:
     return {"run_id": wish.run_id, "cancel_action": wish.action, "cancel_reason": wish.reason}
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(writer: Writer, run: Run) -> dict[str, Any]:
     """A run that is admitted: what comes with its end is NULL until then."""
     return {
         "run_id": run.run_id,
@@ -272,6 +275,8 @@ def _row(run: Run) -> dict[str, Any]:
         "due_at": run.due_at,
         "idempotency_key": run.idempotency_key,
         "webhook": run.request.webhook,
+        "environment": writer.server.environment,
+        "release": writer.server.release,
     }
 
 

@@ -11,6 +11,7 @@ from msgspec.json import decode
 from msgspec.structs import replace
 
 from storage import queries
+from storage.accounting import LogEnd
 from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import ServiceError, ThreadExistsError, ThreadNotFoundError
@@ -121,6 +122,8 @@ def delete(writer: Writer, asked: Sequence[Deletion]) -> list[ServiceError | Non
     outcomes = each(partial(_deleted, writer), asked)
     _put(writer, "delete", accepted(outcomes))
     _put(writer, "delete_runs", accepted(outcomes))
+    for row in accepted(outcomes):
+        writer.put("events", "delete", [(row["thread_id"], row)])
     return done(outcomes)
 
 
@@ -128,7 +131,7 @@ def _created(writer: Writer, asked: Creation) -> Thread | str:
     """The thread if it is new; or the id of the one that is there already."""
     thread_id = asked.thread.thread_id
     if not writer.thread(thread_id).is_stored:
-        writer.note_thread(thread_id, is_stored=True, record=asked.thread)
+        writer.note_thread(thread_id, is_stored=True, record=asked.thread, log=LogEnd())
         return asked.thread
     if asked.existing_ok:
         return thread_id

@@ -14,6 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from storage import queries
+from storage.accounting import LogEnd, Origin
+from storage.deployment import UNSAID, Deployment
 from storage.journal import Change, Journal
 from storage.making import Backlog
 from storage.records import Run, Thread, Wish
@@ -38,14 +40,23 @@ class Known(Struct, frozen=True):
     """Its runs without a final status."""
     record: Thread | None = None
     """The thread as it is between runs. None when it has to be looked up, or is not stored."""
+    log: LogEnd | None = None
+    """Where its log ends. None when that has to be looked up."""
 
 
 class Writer:
     """Hand it to the functions that write: they change what is kept and what is remembered of it together."""
 
     def __init__(
-        self, db: DuckDBPyConnection, journal: Journal, backlog: Backlog, *, most_remembered: int = MOST_REMEMBERED
+        self,
+        db: DuckDBPyConnection,
+        journal: Journal,
+        backlog: Backlog,
+        *,
+        server: Deployment = UNSAID,
+        most_remembered: int = MOST_REMEMBERED,
     ) -> None:
+        self.server = server
         self._db = db
         self._journal = journal
         self._backlog = backlog
@@ -117,7 +128,7 @@ class Writer:
 
     # Runs
 
-    def look_up_runs(self, runs: Iterable[Run | Wish]) -> None:
+    def look_up_runs(self, runs: Iterable[Run | Wish | Origin]) -> None:
         """Remember those of these runs that were ever admitted."""
         threads = {run.run_id: run.thread_id for run in runs}
         missing = _touched(self._runs, threads)
@@ -138,7 +149,7 @@ class Writer:
         self._remember(self._runs, run_id, thread_id)
 
     def note_deletion(self, thread_id: str) -> None:
-        self.note_thread(thread_id, is_stored=False, unfinished=0, record=None)
+        self.note_thread(thread_id, is_stored=False, unfinished=0, record=None, log=LogEnd())
         for run_id, of_thread in self._runs.items():
             if of_thread == thread_id:
                 self._runs[run_id] = None

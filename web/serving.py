@@ -22,6 +22,7 @@ from rich.markup import escape
 from actors.cluster import Cluster, ClusterSettings
 from actors.project import DEMO, Project, RunLimits, read
 from actors.runtime import Runtime
+from storage.deployment import Deployment
 from storage.errors import ServiceError
 from storage.records import TapeLimits
 from web.app import create_app
@@ -64,6 +65,7 @@ def serve(  # noqa: PLR0913 - one argument an option of the command
                 most=most,
                 limits=RunLimits(settings.cancel_grace, settings.run_timeout, settings.max_waiting),
                 tape_limits=TapeLimits(settings.tape_hours, settings.tape_run_bytes, settings.tape_bytes),
+                server=Deployment(settings.environment, settings.release),
             )
             return _serve(wanted, settings, listener, f"http://{_shown(host)}:{port}")
     except (UnusableError, ServiceError, ValueError) as error:

@@ -27,6 +27,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     cancel_grace: float = 5.0
     """Seconds a cancelled run has to stop by itself, before its process is ended."""
 
+    environment: str | None = None
+    """What rows about runs and model calls say of where this is, such as `production`."""
+    release: str | None = None
+    """What they say of which version of the graphs this is."""
     webhook_allow_local: bool = False
     """Whether webhooks may go to this machine and to private addresses, which those who are outside cannot reach."""
     tape_hours: float = 24.0

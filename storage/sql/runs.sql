@@ -3,18 +3,18 @@
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook
+    idempotency_key, webhook, environment, release
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
     $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at,
-    $idempotency_key, $webhook
+    $idempotency_key, $webhook, $environment, $release
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook
+    idempotency_key, webhook, environment, release
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
@@ -22,7 +22,7 @@ SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::
        unnest($queued_at::TIMESTAMPTZ[]), unnest($started_at::TIMESTAMPTZ[]), unnest($tags::VARCHAR[][]),
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
        unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]),
-       unnest($webhook::VARCHAR[]);
+       unnest($webhook::VARCHAR[]), unnest($environment::VARCHAR[]), unnest($release::VARCHAR[]);
 
 -- name: begin
 -- An attempt has started.

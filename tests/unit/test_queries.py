@@ -6,6 +6,8 @@ import pytest
 from msgspec.structs import fields
 
 from storage import assistants, queries, runs
+from storage.accounting import Event, ModelCall, Origin, Price, Usage
+from storage.deployment import Deployment
 from storage.records import Assistant, Binding, Run, RunStatus, Thread
 
 FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
@@ -15,8 +17,10 @@ COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook"
 PAGING = {"limit", "offset", "statuses"}
 MIGRATIONS = {"version", "name", "number"}
 LOOKING = {"lately"}
-FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread) for field in fields(noun)}
-GIVEN = FIELDS | COLUMNS_OF_RUNS | PAGING | MIGRATIONS | LOOKING
+ACCOUNTING = (Deployment, Event, ModelCall, Origin, Price, Usage)
+COLUMNS_OF_CALLS = {"recorded_at", "tool_calls", "call"}
+FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread, *ACCOUNTING) for field in fields(noun)}
+GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | PAGING | MIGRATIONS | LOOKING
 
 
 @pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))

@@ -57,7 +57,6 @@ CREATE TABLE open_calls (
     thread_id VARCHAR NOT NULL,
     run_id UUID NOT NULL,
     epoch BIGINT NOT NULL, -- of the binding that made it
-    origin JSON NOT NULL,
     call JSON NOT NULL -- what is to be recorded if nothing more is heard of it
 );
 

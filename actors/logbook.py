@@ -1,0 +1,119 @@
+"""What has happened on a thread and is not in the ledger yet: numbered here, and handed in with what is written next.
+
+What was handed in and not confirmed is handed in again; the ledger knows it by its numbers and ids.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from actors.outcomes import Notes
+from storage.accounting import Event, LogEnd, ModelCall, Origin, Recording
+from storage.records import Run, RunStatus
+
+LONGEST = 10_240
+"""Bytes of the content of a row that is no message (`spec/gateway.md` §9.1)."""
+
+LARGEST_METADATA = 4_096
+"""Bytes of a run's metadata in the rows of its calls (`spec/usage.md` §1.1)."""
+
+FRAMEWORK = ("langgraph_", "ls_", "__")
+"""Keys of metadata that begin so are not the user's."""
+
+
+class Logbook:
+    """One for an awake thread. Belongs to its event loop."""
+
+    def __init__(self, thread_id: str, epoch: int, log: LogEnd) -> None:
+        self._thread_id = thread_id
+        self._epoch = epoch
+        self.end = log
+        """Where the thread's log ends, with what is here."""
+        self._events: list[Event] = []
+        self._calls: list[ModelCall] = []
+        self._opened: list[ModelCall] = []
+
+    def add(self, notes: Notes) -> None:
+        for event in notes.events:
+            self.note(event)
+        self._calls += notes.calls
+        self._opened += notes.opened
+
+    def note(self, event: Event) -> None:
+        self.end = LogEnd(self.end.seq + 1, event.message_id or self.end.human_id)
+        self._events.append(replace(event, seq=self.end.seq))
+
+    def recording(self) -> Recording:
+        """All that is here."""
+        return Recording(
+            thread_id=self._thread_id,
+            epoch=self._epoch,
+            events=tuple(self._events),
+            calls=tuple(self._calls),
+            opened=tuple(self._opened),
+        )
+
+    def kept(self, recording: Recording) -> None:
+        """It is in the ledger."""
+        last = recording.events[-1].seq if recording.events else 0
+        calls, opened = ({call.call_id for call in given} for given in (recording.calls, recording.opened))
+        self._events = [event for event in self._events if event.seq > last]
+        self._calls = [call for call in self._calls if call.call_id not in calls]
+        self._opened = [call for call in self._opened if call.call_id not in opened]
+
+
+def origin_of(run: Run) -> Origin:
+    """What the rows of its calls say of a run."""
+    tags = run.request.config.get("tags")
+    metadata = {key: value for key, value in run.metadata.items() if not key.startswith(FRAMEWORK)}
+    if len(msgspec.json.encode(metadata)) > LARGEST_METADATA:
+        metadata = {"truncated": True}
+    return Origin(
+        thread_id=run.thread_id,
+        run_id=run.run_id,
+        user_id=run.user_id,
+        assistant_id=run.assistant_id,
+        assistant_version=run.assistant_version,
+        graph_id=run.graph_id,
+        tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
+        metadata=metadata,
+    )
+
+
+def opening(run: Run) -> Event:
+    """The row of an attempt that starts."""
+    content = msgspec.json.encode({"chain": run.graph_id}).decode()
+    return event_of(run.run_id, "run.start", "trace", "lead_agent", content, attempt=run.attempt)
+
+
+def closing(run: Run, outputs: str | None) -> Event:
+    """The row of a run that has ended; `outputs` is what its graph gave, in JSON."""
+    match run.status:
+        case RunStatus.SUCCESS:
+            return event_of(run.run_id, "run.end", "outputs", "lead_agent", outputs or "null", status=run.status)
+        case RunStatus.INTERRUPTED:
+            return event_of(run.run_id, "run.end", "outputs", "lead_agent", "null", status=run.status)
+        case _:
+            kind, text = (run.error.error, run.error.message) if run.error else ("", "")
+            content = msgspec.json.encode(text).decode()
+            return event_of(run.run_id, "run.error", "error", "lead_agent", content, error_type=kind, status=run.status)
+
+
+def event_of(run_id: str, event_type: str, category: str, caller: str, content: str, **facts: Any) -> Event:
+    """A row, not numbered yet; what is no message is cut to size."""
+    if category != "message" and len(content) * 4 > LONGEST and (length := len(content.encode())) > LONGEST:
+        text = content.encode()[:LONGEST].decode(errors="ignore")
+        content = msgspec.json.encode(text).decode()
+        facts |= {"content_truncated": True, "original_byte_length": length}
+    return Event(
+        seq=0,
+        run_id=run_id,
+        event_type=event_type,
+        category=category,
+        caller=caller,
+        content=content,
+        metadata=msgspec.json.encode({"caller": caller, **facts}).decode(),
+        created_at=datetime.now(UTC),
+    )
