@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec.structs import replace
 
-from actors import states
+from actors import reporting, states
 from actors.encoding import encode
 from actors.errors import CheckpointNotFoundError
 from actors.execution import execute
@@ -45,6 +45,7 @@ class Executor:
         """Execute a run; what it says comes home in order, and before its end."""
         courier = Courier[tuple[str, bytes]](lambda said: say(*said))
         recorder = Recorder(run, human_id)
+        reporting.listen(run, recorder.add)
         send: Say = lambda event, data: courier.send((event, data))  # noqa: E731 - a name for what is handed on
         work = partial(self._execute, run, send, recorder, after_cancel=after_cancel)
         return Execution(self._running.start(work), recorder)

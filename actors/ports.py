@@ -6,7 +6,7 @@ from typing import Protocol
 from actors.catalog import Catalog
 from actors.outcomes import Leaving, Notes, Outcome, Position, Say
 from actors.runtime import Batch, StateUpdate
-from storage.accounting import Recording
+from storage.accounting import ModelCall, Recording
 from storage.records import Admission, Binding, Part, Run, Settlement, Stand, Thread, Wish
 
 
@@ -95,6 +95,10 @@ class LedgerPort(Protocol):
     async def settle(self, settlement: Settlement) -> None: ...
 
     async def record(self, recording: Recording) -> None: ...
+
+    async def report(self, calls: list[ModelCall]) -> None:
+        """Of runs that have ended."""
+        ...
 
     async def stand(self, stand: Stand) -> None: ...
 

@@ -78,6 +78,8 @@ class Recorder(BaseCallbackHandler):
         """What runs within a tool, by its run id; and the tool's name."""
         self._failed_tools = False
         self._told_tools: set[str] = set()
+        self._askers: dict[str, str] = {}
+        """Who asked for a tool: its call's id, and the caller of the model that wanted it."""
         self._calls: list[ModelCall] = []
         self._events: list[Event] = []
         self._count = 0
@@ -304,6 +306,7 @@ class Recorder(BaseCallbackHandler):
         if call.status is CallStatus.ERROR:
             return [self._event("llm.error", "trace", one.caller, encode(str(error)), error_type=call.error_type)]
         self._count += 1
+        self._askers |= {str(wanted["id"]): one.caller for wanted in usage.tools_wanted(result)}
         assert call.ended_at is not None
         told = call.usage
         facts: dict[str, Any] = {
@@ -335,7 +338,8 @@ class Recorder(BaseCallbackHandler):
         for message in _tool_messages(output):
             if message.tool_call_id not in self._told_tools:
                 self._told_tools.add(message.tool_call_id)
-                self._note(TOOL_RESULT, "message", caller, _message(message))
+                asker = self._askers.pop(message.tool_call_id, caller)
+                self._note(TOOL_RESULT, "message", asker, _message(message))
 
     def _note(
         self, event_type: str, category: str, caller: str, content: bytes, *, message_id: str | None = None

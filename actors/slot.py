@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from actors import reporting
 from actors.catalog import Catalog
 from actors.executor import Executor
 from actors.graphs import load
@@ -20,6 +21,9 @@ from actors.runtime import History, StateUpdate
 from actors.scribe import Scribe
 from storage.records import Run
 from storage.tapes import Tapes
+
+LATE_WITHIN = 60.0
+"""Seconds for the ledger to take a late report of usage; whoever reports waits in user code's thread meanwhile."""
 
 EXIT_LOST = 70
 """Exit status of a process that ends itself because user code would not stop."""
@@ -100,6 +104,8 @@ async def open_slot(settings: SlotSettings, ledger: LedgerPort, rested: Callable
     graphs, problems = await asyncio.to_thread(load, settings.project)
     executor = Executor(graphs, Path(settings.checkpoints))
     scribe = Scribe(Tapes(Path(settings.tapes), settings.tape_limits))
+    loop = asyncio.get_running_loop()
+    reporting.take_late(lambda calls: asyncio.run_coroutine_threadsafe(ledger.report(calls), loop).result(LATE_WITHIN))
     return Slot(
         catalog=Catalog(graphs.describe(), problems),
         executor=executor,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from msgspec.structs import replace
@@ -32,6 +32,11 @@ def messages(result: LLMResult | None) -> list[BaseMessage]:
 def texts(result: LLMResult | None) -> list[str]:
     """Of models that answer with a text."""
     return [one.text for one in generations(result) if not isinstance(one, ChatGeneration)]
+
+
+def tools_wanted(result: LLMResult | None) -> list[ToolCall]:
+    """The calls of tools that the answers ask for."""
+    return [call for message in messages(result) if isinstance(message, AIMessage) for call in message.tool_calls]
 
 
 def reported(result: LLMResult | None) -> Usage | None:

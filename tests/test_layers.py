@@ -49,7 +49,9 @@ def allowed_of_ours(file: Path) -> set[str] | None:
     if file.parts[0] != "web":
         return None
     doors = {"actors.errors", "actors.runtime", "storage.errors", "storage.records"}
-    return doors | ({"actors.cluster", "actors.project", "storage.deployment"} if str(file) == "web/serving.py" else set())
+    return doors | (
+        {"actors.cluster", "actors.project", "storage.deployment"} if str(file) == "web/serving.py" else set()
+    )
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
