@@ -3,6 +3,9 @@
 What was handed in and not confirmed is handed in again; the ledger knows it by its numbers and ids.
 """
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,10 +30,12 @@ class Logbook:
     """One for an awake thread. Belongs to its event loop."""
 
     def __init__(self, thread_id: str, epoch: int, log: LogEnd) -> None:
+        self.human_id = log.human_id
+        """Id of the last human message, here or in the ledger."""
         self._thread_id = thread_id
         self._epoch = epoch
-        self.end = log
-        """Where the thread's log ends, with what is here."""
+        self._last = log.seq
+        self._turn = asyncio.Lock()
         self._events: list[Event] = []
         self._calls: list[ModelCall] = []
         self._opened: list[ModelCall] = []
@@ -42,26 +47,36 @@ class Logbook:
         self._opened += notes.opened
 
     def note(self, event: Event) -> None:
-        self.end = LogEnd(self.end.seq + 1, event.message_id or self.end.human_id)
-        self._events.append(replace(event, seq=self.end.seq))
+        self.human_id = event.message_id or self.human_id
+        self._events.append(event)
 
-    def recording(self) -> Recording:
-        """All that is here."""
-        return Recording(
-            thread_id=self._thread_id,
-            epoch=self._epoch,
-            events=tuple(self._events),
-            calls=tuple(self._calls),
-            opened=tuple(self._opened),
-        )
+    def clear(self) -> None:
+        """The thread is gone, and its log with it; the next one of its id begins anew."""
+        self.human_id, self._last = None, 0
+        self._events.clear()
 
-    def kept(self, recording: Recording) -> None:
-        """It is in the ledger."""
-        last = recording.events[-1].seq if recording.events else 0
-        calls, opened = ({call.call_id for call in given} for given in (recording.calls, recording.opened))
-        self._events = [event for event in self._events if event.seq > last]
-        self._calls = [call for call in self._calls if call.call_id not in calls]
-        self._opened = [call for call in self._opened if call.call_id not in opened]
+    @asynccontextmanager
+    async def handing_in(self, *last: Event) -> AsyncGenerator[Recording]:
+        """All that is here, and then `last`, for a write that is made in this block; if it fails, as if never asked.
+
+        One at a time: rows are numbered here, and the ledger takes them only in the order of their numbers.
+        """
+        async with self._turn:
+            events = [*self._events, *last]
+            numbered = [replace(event, seq=self._last + count) for count, event in enumerate(events, 1)]
+            recording = Recording(
+                thread_id=self._thread_id,
+                epoch=self._epoch,
+                events=tuple(numbered),
+                calls=tuple(self._calls),
+                opened=tuple(self._opened),
+            )
+            kept = len(self._events)
+            yield recording
+            self._last += len(numbered)
+            del self._events[:kept]
+            del self._calls[: len(recording.calls)]
+            del self._opened[: len(recording.opened)]
 
 
 def origin_of(run: Run) -> Origin:

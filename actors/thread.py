@@ -6,45 +6,33 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import msgspec
-from msgspec import Struct
-
-from actors.errors import ROLLBACK_FAILED, InFlightError, NotHereError, ThreadBusyError
+from actors.attempts import Attempts, Surroundings
+from actors.errors import InFlightError, NotHereError, ThreadBusyError
 from actors.lane import Cancelled, Drop, Due, Effect, Lane, Settled, Start, Stop, Submitted, advance, recovered
 from actors.liverun import (
-    MOST_ATTEMPTS,
     ROLLED_BACK,
     Ending,
     LiveRun,
     begun,
     end_data,
-    outlive,
     seconds_until_due,
-    standing_after,
-    timed_out,
-    was_cancelled,
 )
-from actors.logbook import Logbook, closing, opening
+from actors.logbook import Logbook, closing
 from actors.merging import merged, stored_thread
-from actors.outcomes import Leaving, Position, Say
-from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
-from actors.project import RunLimits
+from actors.outcomes import Leaving, Position
+from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import StateUpdate, Submission
 from actors.voice import Voice
-from storage.accounting import LogEnd
 from storage.errors import SenselessError, ServiceError, ThreadNotFoundError
 from storage.records import (
     END,
-    METADATA,
     Admission,
     Binding,
     CancelAction,
-    Failure,
     Part,
     Run,
     RunStatus,
@@ -58,23 +46,7 @@ from storage.records import (
 
 T = TypeVar("T")
 
-TOLD_EVERY = 1.0
-"""Seconds between two writes of what happens in a run: a process that dies takes no more than that with it."""
-
 logger = logging.getLogger(__name__)
-
-
-class Surroundings(Struct, frozen=True):
-    """What the process around a thread gives it."""
-
-    scribe: ScribePort
-    held: bool
-    """Whether the thread waits for a slot."""
-    limits: RunLimits
-    on_quiet: Callable[[], None]
-    """Called whenever no run is in hand."""
-    on_lost: Callable[[], None]
-    """Called when this process can no longer be trusted with the thread, and should end."""
 
 
 class ThreadActor:
@@ -85,13 +57,13 @@ class ThreadActor:
         self.epoch = binding.epoch
         self.voice = Voice(binding, ledger, around.scribe)
         self._log = Logbook(binding.thread_id, binding.epoch, binding.log)
+        self._attempts = Attempts(binding, ledger, executor, self.voice, self._log, around)
         self._around = around
         self._ledger = ledger
         self._executor = executor
         self._thread = binding.thread
         self._mailbox = asyncio.Lock()  # first come, first served: the order of admission
         self._gate = asyncio.Lock()  # the lane does not change while what it decides is being committed
-        self._after_cancel = was_cancelled(binding.thread)
         self._closed = False
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -141,7 +113,7 @@ class ThreadActor:
             await self.voice.forget()
             await self._ledger.delete_thread(self.thread_id, self.epoch)
             self._thread = None
-            self._log = Logbook(self.thread_id, self.epoch, LogEnd())
+            self._log.clear()
             self.voice.tape.clear()
 
     async def delete_run(self, run: Run) -> None:
@@ -201,18 +173,18 @@ class ThreadActor:
         run = begun(run) if Start(run.run_id) in effects else run
         reason = f"superseded by run {run.run_id} (multitask_strategy={run.multitask_strategy})"
         dropped = {effect.run_id: self._dropped(effect, reason) for effect in effects if isinstance(effect, Drop)}
-        ends = [self._settlement(ended) for ended, _ in dropped.values()]
         wish = next((self._wish_for(effect, reason) for effect in effects if isinstance(effect, Stop)), None)
-        admission = Admission(
-            run=run,
-            epoch=self.epoch,
-            new_thread=None if self._thread else submission.new_thread,
-            again=submission.again,
-            dropped=tuple(ends),
-            wish=wish,
-        )
-        await self._ledger.admit(admission)
-        self._kept(ends)
+        async with self._log.handing_in(*(closing(ended, None) for ended, _ in dropped.values())) as recording:
+            admission = Admission(
+                run=run,
+                epoch=self.epoch,
+                new_thread=None if self._thread else submission.new_thread,
+                again=submission.again,
+                dropped=tuple(ended for ended, _ in dropped.values()),
+                recording=recording if dropped else None,
+                wish=wish,
+            )
+            await self._ledger.admit(admission)
         self._thread = stored_thread(thread, run)
         self._live[run.run_id] = LiveRun(run)
         self.voice.tape.open_run(run.run_id)
@@ -252,7 +224,8 @@ class ThreadActor:
             for effect in effects:
                 if isinstance(effect, Drop):
                     ended, end = self._dropped(effect, reason)
-                    await self._settle_in_ledger(self._settlement(ended))
+                    async with self._log.handing_in(closing(ended, None)) as recording:
+                        await self._ledger.settle(Settlement(run=ended, epoch=self.epoch, recording=recording))
                     live.dropped = (ended, end)
                 elif isinstance(effect, Stop):
                     await self._ledger.wish(self._wish_for(effect, reason))
@@ -312,132 +285,16 @@ class ThreadActor:
                     self._tell_end(live, *live.dropped)
 
     async def _see_through(self, live: LiveRun) -> None:
-        """Outlive the work, so that stopping it can never leave the thread stuck."""
-        if live.stop.is_set():  # cancelled before its first step, or before its process died
-            await self._end_as_wanted(live)
-        elif live.is_worn_out:
-            message = f"Run {live.run.run_id} exceeded max attempts ({MOST_ATTEMPTS})"
-            await self._settle_safely(live, Ending(RunStatus.ERROR, Failure("RuntimeError", message)))
-        else:
-            await self._execute(live)
-
-    async def _execute(self, live: LiveRun) -> None:
-        if not live.is_begun:
-            live.run = begun(live.run)
-            self._hold(self._record_start(live.run), f"begin {live.run.run_id}")
-        self._say_metadata(live)
-        self._log.note(opening(live.run))
-        limits = self._around.limits
-        work = self._executor.start(
-            live.run, self._sayer(live), after_cancel=self._after_cancel, human_id=self._log.end.human_id
-        )
-        telling = self._hold(self._tell_of(work), f"tell of {live.run.run_id}")
-        status, outcome = await outlive(work, live.stop, limits.grace, limits.timeout)
-        work.close()
-        telling.cancel()
-        self._log.add(work.told())
-        if status is RunStatus.INTERRUPTED and live.is_rollback:
-            await self._undo(live, work)
-            return
-        failure = timed_out(limits.timeout) if status is RunStatus.TIMEOUT else outcome and outcome.failure
-        await self._settle_safely(
-            live, Ending(status, failure), outcome and outcome.position, outcome and outcome.outputs
-        )
-        if not work.has_ended:
-            self._around.on_lost()  # what cannot be cancelled ends with its process
-
-    async def _undo(self, live: LiveRun, work: Work) -> None:
-        if work.has_ended:
-            await self._end_as_wanted(live)
-            return
-        live.is_over = True
-        with suppress(ServiceError):  # another actor may hold the thread by now
-            await self._tell()
-        live.settled.set_exception(NotHereError())
-        self._around.on_lost()  # it writes on as long as its process lives: it is undone where the thread comes back
-
-    async def _end_as_wanted(self, live: LiveRun) -> None:
-        """End a run that does nothing any more; undo what it did, if that is wanted."""
-        if not live.is_rollback:
-            await self._settle_safely(live, Ending(RunStatus.INTERRUPTED))
-            return
-        try:
-            await self._executor.roll_back(live.run)
-        except Exception as error:  # whatever kept the state from being restored, its users are told
-            logger.exception("Run %s could not be rolled back", live.run.run_id)
-            failure = Failure(ROLLBACK_FAILED, f"Rollback failed: {error}")
-            await self._settle_safely(live, Ending(RunStatus.ERROR, failure))
-        else:
-            await self._settle_safely(live, ROLLED_BACK)
-
-    async def _settle_safely(
-        self, live: LiveRun, ending: Ending, position: Position | None = None, outputs: str | None = None
-    ) -> None:
-        try:
-            if position is None and not ending.rolled_back:
-                position = await self._look(live)
-            await self._settle(live, ending, position, outputs)
-        except Exception:
-            # Nobody awaits this task, so this is the last place to say it; the directory brings the thread back.
-            logger.exception("Run %s could not be settled; this process lets go of its thread", live.run.run_id)
-            live.settled.set_exception(NotHereError())
-            self._around.on_lost()
-
-    async def _settle(self, live: LiveRun, ending: Ending, position: Position | None, outputs: str | None) -> None:
-        run_id = live.run.run_id
-        live.is_over = True
-        await self.voice.kept(run_id)
-        end = self.voice.tape.number(run_id, END, end_data(run_id, ending))
-        run = live.final(ending, position, end)
-        standing = standing_after(run, position) if position else None
-        await self._settle_in_ledger(self._settlement(run, standing, outputs))
-        if standing:
-            self._after_cancel = run.status is RunStatus.INTERRUPTED
-        async with self._gate:
-            self._tell_end(live, run, end)
-            self._enter(*advance(self._lane, Settled(run_id)))
-
-    def _settlement(self, run: Run, standing: Standing | None = None, outputs: str | None = None) -> Settlement:
-        """The end of a run, with all that has happened before it."""
-        self._log.note(closing(run, outputs))
-        return Settlement(run=run, epoch=self.epoch, standing=standing, recording=self._log.recording())
-
-    async def _settle_in_ledger(self, settlement: Settlement) -> None:
-        await self._ledger.settle(settlement)
-        self._kept([settlement])
-
-    def _kept(self, ends: Iterable[Settlement]) -> None:
-        for end in ends:
-            if end.recording:
-                self._log.kept(end.recording)
-
-    async def _tell_of(self, work: Work) -> None:
-        """Have the ledger know, while a run goes on, what has happened in it."""
-        while True:
-            await asyncio.sleep(TOLD_EVERY)
-            self._log.add(work.told())
-            with suppress(ServiceError):  # tried again with what comes next
-                await self._tell()
-
-    async def _tell(self) -> None:
-        if recording := self._log.recording():
-            await self._ledger.record(recording)
-            self._log.kept(recording)
+        if end := await self._attempts.see_through(live):
+            async with self._gate:
+                self._tell_end(live, live.run, end)
+                self._enter(*advance(self._lane, Settled(live.run.run_id)))
 
     def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
         """Tell it once it is committed: the status is readable before the stream ends."""
         self.voice.end(end)
         del self._live[run.run_id]
         live.settled.set_result(run)
-
-    async def _look(self, live: LiveRun) -> Position | None:
-        """Where the checkpoints are after a run that cannot say it; None after one that never started."""
-        if live.run.attempt == 0:
-            return None
-        return await self._executor.position(self.thread_id, live.run.graph_id)
-
-    async def _record_start(self, run: Run) -> None:
-        await self._ledger.begin(run, self.epoch)
 
     # Waiting for what is not due yet
 
@@ -462,21 +319,6 @@ class ThreadActor:
 
     def _first_due(self) -> datetime | None:
         return min((live.run.due_at for live in self._live.values() if live.run.due_at), default=None)
-
-    # Saying
-
-    def _say_metadata(self, live: LiveRun) -> None:
-        run = live.run
-        data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
-        part = self.voice.say(run.run_id, METADATA, msgspec.json.encode(data))
-        live.first_seq = live.first_seq or part.seq
-
-    def _sayer(self, live: LiveRun) -> Say:
-        def say(event: str, data: bytes) -> None:
-            if not live.is_over:  # what would not be cancelled talks on, and nobody listens
-                self.voice.say(live.run.run_id, event, data)
-
-        return say
 
     # Coming and going
 

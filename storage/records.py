@@ -268,8 +268,10 @@ class Admission(Struct, frozen=True, kw_only=True):
     new_thread: Thread | None = None
     again: bool = False
     """Whether this may have been asked before, and the answer was lost."""
-    dropped: "tuple[Settlement, ...]" = ()
-    """The ends of runs that never started, and that this one displaces."""
+    dropped: tuple[Run, ...] = ()
+    """Runs that never started and that this one displaces, with their final status."""
+    recording: Recording | None = None
+    """What happened and was not told yet, the ends of those included."""
     wish: "Wish | None" = None
     """The end of the run that this one displaces while it runs."""
 

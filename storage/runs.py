@@ -11,6 +11,7 @@ from msgspec.json import Decoder, decode
 from msgspec.structs import replace
 
 from storage import garbage, queries, recordings, threads
+from storage.accounting import Recording
 from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
@@ -62,15 +63,16 @@ def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | Non
     """Let runs in, and their threads if those are new, and let go of those they displace. Twice is once."""
     writer.look_up_threads(one.run.thread_id for one in asked)
     writer.look_up_runs(one.run for one in asked if writer.doubts or one.again or _lacks_thread(writer, one))
-    writer.look_up_runs(end.run for one in asked for end in one.dropped)
+    writer.look_up_runs(run for one in asked for run in one.dropped)
     writer.look_up_runs(one.wish for one in asked if one.wish)
-    recordings.look_up(writer, [end.recording for one in asked for end in one.dropped if end.recording])
+    recordings.look_up(writer, _recordings(asked))
     outcomes = each(partial(_admitted, writer), asked)
     admitted = [one for one in accepted(outcomes) if one]
     threads.occupy(writer, admitted)
     _put(writer, "insert", partial(_row, writer), [one.run for one in admitted])
     _put(writer, "wish", _wanted, [one.wish for one in admitted if one.wish and _can_change(writer, one.wish)])
-    _settle(writer, [end for one in admitted for end in one.dropped])
+    recordings.put(writer, _recordings(admitted))
+    _settle(writer, [Settlement(run=run, epoch=one.epoch) for one in admitted for run in one.dropped])
     return done(outcomes)
 
 
@@ -94,7 +96,7 @@ def begin(writer: Writer, asked: Sequence[Start]) -> list[ServiceError | None]:
 def settle(writer: Writer, asked: Sequence[Settlement]) -> list[ServiceError | None]:
     """Give runs their final status, and their threads what follows from it: once, however often it is asked."""
     _look_up(writer, asked)
-    recordings.look_up(writer, [one.recording for one in asked if one.recording])
+    recordings.look_up(writer, _recordings(asked))
     return done(_settle(writer, asked))
 
 
@@ -213,13 +215,17 @@ def _settle(writer: Writer, asked: Sequence[Settlement]) -> list[Settlement | Se
     """Of those that have been looked up."""
     outcomes = each(partial(_settled, writer), asked)
     settled = [one for one in accepted(outcomes) if one]
-    recordings.put(writer, [one.recording for one in settled if one.recording])
+    recordings.put(writer, _recordings(settled))
     _put(writer, "settle", _end, [one.run for one in settled])
     threads.settle(writer, settled)
     for one in settled:
         if one.run.request.temporary and not writer.thread(one.run.thread_id).unfinished:
             garbage.leave(writer, one.run.thread_id, one.run.ended_at or one.run.updated_at)
     return outcomes
+
+
+def _recordings(asked: Sequence[Admission] | Sequence[Settlement]) -> list[Recording]:
+    return [one.recording for one in asked if one.recording]
 
 
 def _settled(writer: Writer, asked: Settlement) -> Settlement | None:

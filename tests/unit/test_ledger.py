@@ -237,7 +237,7 @@ async def test_a_wish_is_kept_and_who_is_displaced_ends_with_the_admission(ledge
     dropped = replace(waiting.run, status=RunStatus.INTERRUPTED, cancel_reason="why")
     wish = Wish(thread_id="t1", run_id=running.run.run_id, epoch=1, action=CancelAction.ROLLBACK, reason="superseded")
     for _ in range(2):
-        await ledger.admit(replace(new, dropped=(Settlement(run=dropped, epoch=1),), wish=wish, again=True))
+        await ledger.admit(replace(new, dropped=(dropped,), wish=wish, again=True))
     binding = await ledger.bind("t1", must_exist=True)
     assert [run.run_id for run in binding.unfinished] == [running.run.run_id, new.run.run_id]
     assert binding.unfinished[0].cancel_action is CancelAction.ROLLBACK

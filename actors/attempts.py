@@ -1,0 +1,202 @@
+"""What becomes of a run that has its turn: it is executed, outlived, undone if that is wanted, and settled."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.errors import ROLLBACK_FAILED, NotHereError
+from actors.liverun import (
+    MOST_ATTEMPTS,
+    ROLLED_BACK,
+    Ending,
+    LiveRun,
+    begun,
+    end_data,
+    outlive,
+    standing_after,
+    timed_out,
+    was_cancelled,
+)
+from actors.logbook import Logbook, closing, opening
+from actors.outcomes import Position, Say
+from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
+from actors.project import RunLimits
+from actors.voice import Voice
+from storage.errors import ServiceError
+from storage.records import END, METADATA, Binding, Failure, Part, Run, RunStatus, Settlement
+
+logger = logging.getLogger(__name__)
+
+TOLD_EVERY = 1.0
+"""Seconds between two writes of what happens in a run: a process that dies takes no more than that with it."""
+
+
+class Surroundings(Struct, frozen=True):
+    """What the process around a thread gives it."""
+
+    scribe: ScribePort
+    held: bool
+    """Whether the thread waits for a slot."""
+    limits: RunLimits
+    on_quiet: Callable[[], None]
+    """Called whenever no run is in hand."""
+    on_lost: Callable[[], None]
+    """Called when this process can no longer be trusted with the thread, and should end."""
+
+
+class Attempts:
+    """One for an awake thread: its runs have their turns one after the other."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a thread consists of
+        self,
+        binding: Binding,
+        ledger: LedgerPort,
+        executor: ExecutorPort,
+        voice: Voice,
+        log: Logbook,
+        around: Surroundings,
+    ) -> None:
+        self._thread_id = binding.thread_id
+        self._epoch = binding.epoch
+        self._ledger = ledger
+        self._executor = executor
+        self._voice = voice
+        self._log = log
+        self._around = around
+        self._after_cancel = was_cancelled(binding.thread)
+        self._starts: set[asyncio.Task[None]] = set()
+
+    async def see_through(self, live: LiveRun) -> Part | None:
+        """The run's last part, once its end is committed and `live.run` is final; None when this process gives it up.
+
+        It outlives the work, so that stopping it can never leave the thread stuck.
+        """
+        if live.stop.is_set():  # cancelled before its first step, or before its process died
+            return await self._end_as_wanted(live)
+        if live.is_worn_out:
+            message = f"Run {live.run.run_id} exceeded max attempts ({MOST_ATTEMPTS})"
+            return await self._settle_safely(live, Ending(RunStatus.ERROR, Failure("RuntimeError", message)))
+        return await self._execute(live)
+
+    async def _execute(self, live: LiveRun) -> Part | None:
+        if not live.is_begun:
+            live.run = begun(live.run)
+            self._record_start(live.run)
+        self._say_metadata(live)
+        self._log.note(opening(live.run))
+        limits = self._around.limits
+        human_id = self._log.human_id
+        work = self._executor.start(live.run, self._sayer(live), after_cancel=self._after_cancel, human_id=human_id)
+        telling = asyncio.create_task(self._tell_of(work), name=f"tell of {live.run.run_id}")
+        status, outcome = await outlive(work, live.stop, limits.grace, limits.timeout)
+        telling.cancel()
+        work.close()
+        self._log.add(work.told())
+        if status is RunStatus.INTERRUPTED and live.is_rollback:
+            return await self._undo(live, work)
+        failure = timed_out(limits.timeout) if status is RunStatus.TIMEOUT else outcome and outcome.failure
+        ending = Ending(status, failure)
+        end = await self._settle_safely(live, ending, outcome and outcome.position, outcome and outcome.outputs)
+        if not work.has_ended:
+            self._around.on_lost()  # what cannot be cancelled ends with its process
+        return end
+
+    async def _undo(self, live: LiveRun, work: Work) -> Part | None:
+        if work.has_ended:
+            return await self._end_as_wanted(live)
+        live.is_over = True
+        with suppress(ServiceError):  # another actor may hold the thread by now
+            await self._tell()
+        live.settled.set_exception(NotHereError())
+        self._around.on_lost()  # it writes on as long as its process lives: it is undone where the thread comes back
+        return None
+
+    async def _end_as_wanted(self, live: LiveRun) -> Part | None:
+        """End a run that does nothing any more; undo what it did, if that is wanted."""
+        if not live.is_rollback:
+            return await self._settle_safely(live, Ending(RunStatus.INTERRUPTED))
+        try:
+            await self._executor.roll_back(live.run)
+        except Exception as error:  # whatever kept the state from being restored, its users are told
+            logger.exception("Run %s could not be rolled back", live.run.run_id)
+            failure = Failure(ROLLBACK_FAILED, f"Rollback failed: {error}")
+            return await self._settle_safely(live, Ending(RunStatus.ERROR, failure))
+        return await self._settle_safely(live, ROLLED_BACK)
+
+    async def _settle_safely(
+        self, live: LiveRun, ending: Ending, position: Position | None = None, outputs: str | None = None
+    ) -> Part | None:
+        try:
+            if position is None and not ending.rolled_back:
+                position = await self._look(live.run)
+            return await self._settle(live, ending, position, outputs)
+        except Exception:
+            # Nobody awaits this task, so this is the last place to say it; the directory brings the thread back.
+            logger.exception("Run %s could not be settled; this process lets go of its thread", live.run.run_id)
+            live.settled.set_exception(NotHereError())
+            self._around.on_lost()
+            return None
+
+    async def _settle(self, live: LiveRun, ending: Ending, position: Position | None, outputs: str | None) -> Part:
+        run_id = live.run.run_id
+        live.is_over = True
+        await self._voice.kept(run_id)
+        end = self._voice.tape.number(run_id, END, end_data(run_id, ending))
+        run = live.final(ending, position, end)
+        standing = standing_after(run, position) if position else None
+        async with self._log.handing_in(closing(run, outputs)) as recording:
+            settlement = Settlement(run=run, epoch=self._epoch, standing=standing, recording=recording)
+            await self._ledger.settle(settlement)
+        if standing:
+            self._after_cancel = run.status is RunStatus.INTERRUPTED
+        live.run = run
+        return end
+
+    async def _look(self, run: Run) -> Position | None:
+        """Where the checkpoints are after a run that cannot say it; None after one that never started."""
+        return await self._executor.position(self._thread_id, run.graph_id) if run.attempt else None
+
+    # Telling the ledger and the readers
+
+    def _record_start(self, run: Run) -> None:
+        """Beside the run's first steps: a start that is not recorded is made again."""
+        task = asyncio.create_task(self._begin(run), name=f"begin {run.run_id}")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+
+    async def _begin(self, run: Run) -> None:
+        try:
+            await self._ledger.begin(run, self._epoch)
+        except ServiceError as error:
+            logger.info("The start of run %s was not recorded: %s", run.run_id, error)
+
+    async def _tell_of(self, work: Work) -> None:
+        """Have the ledger know, while a run goes on, what has happened in it."""
+        while True:
+            await asyncio.sleep(TOLD_EVERY)
+            self._log.add(work.told())
+            with suppress(ServiceError):  # tried again with what comes next
+                await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._log.handing_in() as recording:
+            if recording:
+                await self._ledger.record(recording)
+
+    def _say_metadata(self, live: LiveRun) -> None:
+        run = live.run
+        data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
+        part = self._voice.say(run.run_id, METADATA, msgspec.json.encode(data))
+        live.first_seq = live.first_seq or part.seq
+
+    def _sayer(self, live: LiveRun) -> Say:
+        def say(event: str, data: bytes) -> Any:
+            if not live.is_over:  # what would not be cancelled talks on, and nobody listens
+                self._voice.say(live.run.run_id, event, data)
+
+        return say
