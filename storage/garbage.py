@@ -22,6 +22,7 @@ def leave(writer: Writer, thread_id: str, gone_at: datetime) -> None:
     writer.put("threads", "delete", [(thread_id, {"thread_id": thread_id})])
     writer.put("runs", "retire", [(thread_id, {"thread_id": thread_id})])
     writer.put("events", "delete", [(thread_id, {"thread_id": thread_id})])
+    writer.put("feedback", "forget_thread", [(thread_id, {"thread_id": thread_id})])
     writer.put("garbage", "insert", [(thread_id, {"thread_id": thread_id, "due_at": gone_at + KEPT_FOR})])
 
 

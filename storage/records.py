@@ -153,6 +153,14 @@ class RunRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body as it was sent, without its input, for a dialect that shows it again."""
 
 
+class Totals(Struct, frozen=True):
+    """What the model calls of a run add up to, as the ledger has counted them so far."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
 class Run(Struct, frozen=True, kw_only=True):
     """One execution of a graph on a thread."""
 
@@ -195,6 +203,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """Whether what it did was undone. Its status is then `error`, in the dialect that still shows it."""
     idempotency_key: str | None = None
     """What its client called the request that made it; the same request on its thread makes no second run."""
+    totals: Totals = Totals()
+    """Only what is read from the ledger has them: actors never count."""
 
     @property
     def ending(self) -> str:

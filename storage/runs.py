@@ -25,6 +25,7 @@ from storage.records import (
     RunRequest,
     RunStatus,
     Settlement,
+    Totals,
     Wish,
 )
 from storage.writer import Writer
@@ -105,6 +106,7 @@ def forget(writer: Writer, asked: Sequence[Forgetting]) -> list[ServiceError | N
     _look_up(writer, asked)
     outcomes = each(partial(_forgotten, writer), asked)
     writer.put("runs", "forget", [(run.thread_id, {"run_id": run.run_id}) for run in accepted(outcomes)])
+    writer.put("feedback", "forget_run", [(run.thread_id, {"run_id": run.run_id}) for run in accepted(outcomes)])
     return done(outcomes)
 
 
@@ -337,5 +339,6 @@ def _read(row: tuple[Any, ...]) -> Run:
         "ended_at": queries.moment_or_none(columns["ended_at"]),
         "due_at": queries.moment_or_none(columns["due_at"]),
         "cancel_action": columns["cancel_action"] and CancelAction(columns["cancel_action"]),
+        "totals": Totals(*columns["totals"]),
     }
     return Run(**{**columns, **given})

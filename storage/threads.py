@@ -124,6 +124,7 @@ def delete(writer: Writer, asked: Sequence[Deletion]) -> list[ServiceError | Non
     _put(writer, "delete_runs", accepted(outcomes))
     for row in accepted(outcomes):
         writer.put("events", "delete", [(row["thread_id"], row)])
+        writer.put("feedback", "forget_thread", [(row["thread_id"], row)])
     return done(outcomes)
 
 

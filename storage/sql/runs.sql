@@ -96,7 +96,7 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
        checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
-       idempotency_key, error_message
+       idempotency_key, [total_input_tokens, total_output_tokens, total_tokens], error_message
   FROM runs
  WHERE run_id = try_cast($run_id AS UUID)
    AND ($thread_id IS NULL OR thread_id = $thread_id)
@@ -125,7 +125,7 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
        checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
-       idempotency_key, error_message
+       idempotency_key, [total_input_tokens, total_output_tokens, total_tokens], error_message
   FROM mine
  WHERE deleted_at IS NULL
    AND ($statuses IS NULL OR list_contains($statuses, status))

@@ -7,6 +7,7 @@ from msgspec.structs import fields
 
 from storage import assistants, queries, runs
 from storage.accounting import Event, ModelCall, Origin, Price, Usage
+from storage.conversations import Feedback
 from storage.deployment import Deployment
 from storage.records import Assistant, Binding, Run, RunStatus, Thread
 
@@ -14,10 +15,10 @@ FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
 STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
 FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each")]
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook", "webhook_sent_at"}
-PAGING = {"limit", "offset", "statuses"}
+PAGING = {"limit", "offset", "statuses", "before", "after", "types"}
 MIGRATIONS = {"version", "name", "number"}
-LOOKING = {"lately"}
-ACCOUNTING = (Deployment, Event, ModelCall, Origin, Price, Usage)
+LOOKING = {"lately", "include_active", "run_ids"}
+ACCOUNTING = (Deployment, Event, Feedback, ModelCall, Origin, Price, Usage)
 COLUMNS_OF_CALLS = {"recorded_at", "tool_calls", "call"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread, *ACCOUNTING) for field in fields(noun)}
 GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | PAGING | MIGRATIONS | LOOKING
