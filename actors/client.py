@@ -19,6 +19,8 @@ from actors.errors import GoneError, NotHereError, RunEndedError
 from actors.links import Links, Peer
 from actors.remote import RemoteLedger
 from actors.runtime import Batch, History, Parts, StateUpdate, Submission
+from storage.accounting import Event
+from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
 from storage.records import END, Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 from storage.runs import Told
@@ -196,6 +198,34 @@ class Client:
     ) -> list[Run]:
         page: dict[str, Any] = {"limit": limit, "offset": offset, "status": status}
         return await self._ledger.runs(thread_id, **page, rolled_back=rolled_back)
+
+    # What was said, what it took, and what people think of it
+
+    async def messages(self, thread_id: str, cursor: Cursor, user_id: str | None) -> list[Message]:
+        return await self._ledger.messages(thread_id, cursor, user_id)
+
+    async def run_messages(self, thread_id: str, run_id: str, cursor: Cursor) -> Page:
+        return await self._ledger.run_messages(thread_id, run_id, cursor)
+
+    async def run_events(
+        self, thread_id: str, run_id: str, *, types: list[str], after: int | None, limit: int
+    ) -> list[Event]:
+        return await self._ledger.run_events(thread_id, run_id, types=types, after=after, limit=limit)
+
+    async def token_usage(self, thread_id: str, *, include_active: bool) -> TokenUsage:
+        return await self._ledger.token_usage(thread_id, include_active=include_active)
+
+    async def put_feedback(self, feedback: Feedback) -> Feedback:
+        return await self._ledger.put_feedback(feedback)
+
+    async def delete_feedback(self, thread_id: str, run_id: str, user_id: str | None) -> None:
+        await self._ledger.delete_feedback(thread_id, run_id, user_id)
+
+    async def feedback(self, thread_id: str, run_id: str, user_id: str | None) -> list[Feedback]:
+        return await self._ledger.feedback(thread_id, run_id, user_id)
+
+    async def feedback_stats(self, thread_id: str, run_id: str) -> FeedbackStats:
+        return await self._ledger.feedback_stats(thread_id, run_id)
 
     # Following
 

@@ -6,14 +6,16 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from storage import assistants, bindings, garbage, recordings, runs, threads
-from storage.accounting import ModelCall, Recording
+from storage import assistants, bindings, feedback, garbage, messages, recordings, runs, threads, usage
+from storage.accounting import Event, ModelCall, Recording
 from storage.assistants import SortBy, SortOrder
 from storage.bindings import Bind, Reserve
 from storage.commits import Query, Write
+from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.database import Database
 from storage.deployment import UNSAID, Deployment
 from storage.errors import UnavailableError
+from storage.feedback import Withdrawal
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Forgetting, Start, Told
 from storage.threads import Creation, Deletion, Patch
@@ -157,6 +159,34 @@ class Ledger:
 
     async def told(self, told: Told) -> None:
         await self._write(runs.tell, told, told.thread_id)
+
+    # What was said, what it took, and what people think of it
+
+    async def messages(self, thread_id: str, cursor: Cursor, user_id: str | None) -> list[Message]:
+        return await self._read(messages.of_thread, thread_id, cursor, user_id)
+
+    async def run_messages(self, thread_id: str, run_id: str, cursor: Cursor) -> Page:
+        return await self._read(messages.of_run, thread_id, run_id, cursor)
+
+    async def run_events(
+        self, thread_id: str, run_id: str, *, types: list[str], after: int | None, limit: int
+    ) -> list[Event]:
+        return await self._read(messages.events, thread_id, run_id, types=types, after=after, limit=limit)
+
+    async def token_usage(self, thread_id: str, *, include_active: bool) -> TokenUsage:
+        return await self._read(usage.of_thread, thread_id, include_active=include_active)
+
+    async def put_feedback(self, given: Feedback) -> Feedback:
+        return await self._write(feedback.put, given, given.thread_id)
+
+    async def delete_feedback(self, thread_id: str, run_id: str, user_id: str | None) -> None:
+        await self._write(feedback.delete, Withdrawal(thread_id, run_id, user_id), thread_id)
+
+    async def feedback(self, thread_id: str, run_id: str, user_id: str | None) -> list[Feedback]:
+        return await self._read(feedback.of_run, thread_id, run_id, user_id)
+
+    async def feedback_stats(self, thread_id: str, run_id: str) -> FeedbackStats:
+        return await self._read(feedback.stats, thread_id, run_id)
 
     # Garbage
 

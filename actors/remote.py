@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -11,8 +12,10 @@ from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Leaving, Position
 from actors.runtime import StateUpdate
-from storage.accounting import ModelCall, Recording
+from storage.accounting import Event, ModelCall, Recording
+from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
+from storage.feedback import NoFeedbackError
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Told
 from storage.threads import Patch
@@ -120,6 +123,34 @@ class RemoteLedger:
 
     async def unfinished_ids(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
         return await self._ask("unfinished_ids", statuses)
+
+    async def messages(self, thread_id: str, cursor: Cursor, user_id: str | None) -> list[Message]:
+        return await self._ask("messages", thread_id, cursor, user_id)
+
+    async def run_messages(self, thread_id: str, run_id: str, cursor: Cursor) -> Page:
+        return await self._ask("run_messages", thread_id, run_id, cursor)
+
+    async def run_events(self, thread_id: str, run_id: str, **page: Any) -> list[Event]:
+        return await self._ask("run_events", thread_id, run_id, **page)
+
+    async def token_usage(self, thread_id: str, *, include_active: bool) -> TokenUsage:
+        return await self._ask("token_usage", thread_id, include_active=include_active)
+
+    async def put_feedback(self, given: Feedback) -> Feedback:
+        return await self._ask("put_feedback", given)
+
+    async def delete_feedback(self, thread_id: str, run_id: str, user_id: str | None) -> None:
+        try:
+            await self._handle.call("delete_feedback", thread_id, run_id, user_id)
+        except GoneError:
+            with suppress(NoFeedbackError):  # it may have gone before the answer was lost
+                await self._ask("delete_feedback", thread_id, run_id, user_id)
+
+    async def feedback(self, thread_id: str, run_id: str, user_id: str | None) -> list[Feedback]:
+        return await self._ask("feedback", thread_id, run_id, user_id)
+
+    async def feedback_stats(self, thread_id: str, run_id: str) -> FeedbackStats:
+        return await self._ask("feedback_stats", thread_id, run_id)
 
     async def put_assistants(self, assistants: list[Assistant]) -> None:
         await self._ask("put_assistants", assistants)

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from storage.accounting import Event
+from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.records import Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 
 Batch = list[Part] | Gap
@@ -149,6 +151,40 @@ class Runtime(Protocol):
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool
     ) -> list[Run]:
         """Newest first, with those that were rolled back or without; empty for a thread that is not known."""
+        ...
+
+    async def messages(self, thread_id: str, cursor: Cursor, user_id: str | None) -> list[Message]:
+        """Over all runs, with what this user thinks of them; empty for a thread that is not known."""
+        ...
+
+    async def run_messages(self, thread_id: str, run_id: str, cursor: Cursor) -> Page:
+        """None of a run that was rolled back. Raises RunNotFoundError."""
+        ...
+
+    async def run_events(
+        self, thread_id: str, run_id: str, *, types: list[str], after: int | None, limit: int
+    ) -> list[Event]:
+        """In order, of these types or of all; those above number `after`. Raises RunNotFoundError."""
+        ...
+
+    async def token_usage(self, thread_id: str, *, include_active: bool) -> TokenUsage:
+        """Of runs that have ended, however, and perhaps of those under way; zeros for a thread that is not known."""
+        ...
+
+    async def put_feedback(self, feedback: Feedback) -> Feedback:
+        """As it is stored: it takes the id of what its user has said of the run before. Raises RunNotFoundError."""
+        ...
+
+    async def delete_feedback(self, thread_id: str, run_id: str, user_id: str | None) -> None:
+        """Raises RunNotFoundError, and another NotFoundError if there is none."""
+        ...
+
+    async def feedback(self, thread_id: str, run_id: str, user_id: str | None) -> list[Feedback]:
+        """The user's own: one or none. Raises RunNotFoundError."""
+        ...
+
+    async def feedback_stats(self, thread_id: str, run_id: str) -> FeedbackStats:
+        """Of all users. Raises RunNotFoundError."""
         ...
 
     async def owed_webhooks(self) -> list[tuple[str, str]]:

@@ -38,6 +38,11 @@ def names(name: str, values: Iterable[str] | None) -> list[str]:
     return [found for value in values or () for found in _split(name, value)]
 
 
+def commas(values: Iterable[str] | None) -> list[str]:
+    """A list of the query in which no form but `a=x,y` means anything."""
+    return [found for value in values or () for part in value.split(",") if (found := part.strip())]
+
+
 def refuse_query(**given: object) -> None:
     """Refuse parameters whose work this server cannot do yet."""
     for name, value in given.items():
@@ -47,7 +52,7 @@ def refuse_query(**given: object) -> None:
 
 def _split(name: str, value: str) -> list[str]:
     if not value.startswith("["):
-        return [found for part in value.split(",") if (found := part.strip())]
+        return commas([value])
     try:
         return msgspec.json.decode(value, type=list[str])
     except msgspec.DecodeError as error:

@@ -79,7 +79,8 @@ class Webhooks:
 
     async def _see_through(self, thread_id: str, run_id: str) -> None:
         try:
-            run = await self._runtime.ended(thread_id, run_id)
+            await self._runtime.ended(thread_id, run_id)
+            run = await self._runtime.run(thread_id, run_id, lately=True)  # with what it took, which the ledger counts
             await self._call(run, await self._runtime.result(run))
             await self._runtime.told(run)
         except NotFoundError:

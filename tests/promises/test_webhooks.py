@@ -86,6 +86,13 @@ async def test_each_way_of_creating_a_run_calls_it(http, prefix, thread_id, list
         assert listener.calls.get(timeout=SOON)[0]["status"] == "success"
 
 
+async def test_it_is_told_what_the_run_took_by_the_gateway(http, thread_id, listener):
+    body = work(listener, assistant_id="tokens", input={"messages": ["3"]})
+    await http.post(f"/api/threads/{thread_id}/runs/wait", json=body)
+    told, _, _ = listener.calls.get(timeout=SOON)
+    assert told["total_tokens"] == told["total_input_tokens"] + told["total_output_tokens"] > 0
+
+
 @pytest.mark.parametrize("action", ["interrupt", "rollback"])
 async def test_it_is_told_of_a_cancel(http, prefix, thread_id, listener, action):
     body = work(listener, input={"word": "x", "seconds": 60})

@@ -4,8 +4,10 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import asdict
 
-from storage import records
+from storage import conversations, records
+from storage.accounting import Event
 from storage.records import Durability, MultitaskStrategy, OnDisconnect, RunStatus
 from web.bodies import Checkpoint, Command, Config, Seconds
 from web.shapes import failure_in, moment, text_of, told
@@ -59,9 +61,60 @@ class RunResponse(Struct, frozen=True):
     updated_at: str
     error: str | None
     attempt: int
-    total_input_tokens: int = 0
-    total_output_tokens: int = 0
-    total_tokens: int = 0
+    total_input_tokens: int
+    total_output_tokens: int
+    total_tokens: int
+
+
+class RowResponse(Struct, frozen=True):
+    """A row of a thread's log."""
+
+    thread_id: str
+    run_id: str
+    event_type: str
+    category: str
+    content: Any
+    metadata: Any
+    seq: int
+    created_at: str
+
+
+class OwnFeedback(Struct, frozen=True):
+    feedback_id: str
+    rating: int
+    comment: str | None
+
+
+class MessageResponse(RowResponse, frozen=True):
+    feedback: OwnFeedback | None
+    """With the last answer of a run, what the caller thinks of it."""
+
+
+class PageResponse(Struct, frozen=True):
+    data: list[RowResponse]
+    has_more: bool
+
+
+class FeedbackRequest(Struct, frozen=True):
+    rating: int
+    """1 or -1."""
+    comment: str | None = None
+    message_id: str | None = None
+
+
+class FeedbackResponse(Struct, frozen=True):
+    feedback_id: str
+    run_id: str
+    thread_id: str
+    user_id: str | None
+    message_id: str | None
+    rating: int
+    comment: str | None
+    created_at: str
+
+
+class Success(Struct, frozen=True):
+    success: bool
 
 
 class Outcome(Struct, frozen=True):
@@ -92,6 +145,9 @@ def run(record: records.Run, *, mask_errors: bool) -> RunResponse:
         updated_at=moment(record.updated_at),
         error=_error(record, mask_errors=mask_errors),
         attempt=record.attempt,
+        total_input_tokens=record.totals.input_tokens,
+        total_output_tokens=record.totals.output_tokens,
+        total_tokens=record.totals.total_tokens,
     )
 
 
@@ -102,6 +158,39 @@ def outcome(record: records.Run, result: bytes | None, *, mask_errors: bool) -> 
         values=Raw(result or b"null"),
         failure=failure_in(record, mask=mask_errors),
     )
+
+
+def row(thread_id: str, event: Event) -> RowResponse:
+    return RowResponse(**_columns(thread_id, event))
+
+
+def message(thread_id: str, shown: conversations.Message) -> MessageResponse:
+    given = shown.feedback
+    own = OwnFeedback(given.feedback_id, given.rating, given.comment) if given else None
+    return MessageResponse(**_columns(thread_id, shown.event), feedback=own)
+
+
+def page(thread_id: str, found: conversations.Page) -> PageResponse:
+    return PageResponse([row(thread_id, event) for event in found.events], found.has_more)
+
+
+def feedback(given: conversations.Feedback) -> FeedbackResponse:
+    fields = asdict(given)
+    return FeedbackResponse(created_at=moment(fields.pop("created_at")), **fields)
+
+
+def _columns(thread_id: str, event: Event) -> dict[str, Any]:
+    """What it contains is JSON already, encoded where it was recorded."""
+    return {
+        "thread_id": thread_id,
+        "run_id": event.run_id,
+        "event_type": event.event_type,
+        "category": event.category,
+        "content": Raw(event.content),
+        "metadata": Raw(event.metadata),
+        "seq": event.seq,
+        "created_at": moment(event.created_at),
+    }
 
 
 def _error(record: records.Run, *, mask_errors: bool) -> str | None:
