@@ -1,4 +1,4 @@
-"""What was said is kept over a restart, for as long as was asked; what is no longer kept is said to be gone."""
+"""What was said is kept over a restart, as a stream for as long as was asked; what is gone then is said to be gone."""
 
 import signal
 
@@ -15,12 +15,20 @@ TALK = {
 }
 
 
-def talk(server, prefix):
+def talk(server, prefix, thread_id=None):
     """Where a run's stream is, and what its creator was told."""
     with httpx.Client(base_url=server.url, timeout=60) as http:
-        thread_id = http.post("/threads", json={}).json()["thread_id"]
+        thread_id = thread_id or http.post("/threads", json={}).json()["thread_id"]
         answer = http.post(f"{prefix}/threads/{thread_id}/runs/stream", json=TALK)
     return prefix + answer.headers["location"], answer.content
+
+
+def kept(server, path):
+    """What was said and what happened on the run's thread, and what that took."""
+    run = path.removeprefix("/api").removesuffix("/stream")
+    thread = run.rpartition("/runs/")[0]
+    paths = (f"{thread}/messages", f"{thread}/token-usage", run, f"{run}/events")
+    return [httpx.get(f"{server.url}/api{one}", timeout=60).json() for one in paths]
 
 
 def replay(server, path, cursor=None):
@@ -28,9 +36,10 @@ def replay(server, path, cursor=None):
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_a_run_is_replayed_after_a_restart_and_then_forgotten(tmp_path, end):
+def test_a_run_is_replayed_and_read_after_a_restart_and_its_stream_then_forgotten(tmp_path, end):
     with serving(tmp_path, "--warm", "1", "--max", "2") as server:
         told = {prefix: talk(server, prefix) for prefix in ("", "/api")}
+        before = {prefix: kept(server, path) for prefix, (path, _) in told.items()}
         family = server.family()
         server.process.send_signal(end)
         server.process.wait(30)
@@ -41,8 +50,11 @@ def test_a_run_is_replayed_after_a_restart_and_then_forgotten(tmp_path, end):
     with serving(tmp_path, "--warm", "1", "--max", "2") as server:
         for prefix, (path, content) in told.items():
             assert replay(server, path) == content
+            assert kept(server, path) == before[prefix]
             middle = parse(content, prefix)[5]
             assert parse(replay(server, path, middle.id), prefix) == parse(content, prefix)[6:]
+            again, _ = talk(server, prefix, thread_id=path.split("/")[-4])
+            assert kept(server, again)[-1][0]["seq"] == before[prefix][-1][-1]["seq"] + 1
     with serving(tmp_path, "--warm", "1", "--max", "2", TREADLE_TAPE_HOURS="0") as server:
         for prefix, (path, content) in told.items():
             events = parse(content, prefix)
