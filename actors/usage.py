@@ -3,7 +3,7 @@
 The rules are those of `spec/usage.md` §1.
 """
 
-import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +17,10 @@ from storage.accounting import Usage, UsageSource
 LEAD = "lead_agent"
 KNOWN_DETAILS = frozenset(("cache_read", "cache_creation", "audio", "reasoning"))
 COUNTED = frozenset(("input_tokens", "output_tokens", "total_tokens", "input_token_details", "output_token_details"))
-FINISH_REASONS = ("finish_reason", "stop_reason", "done_reason")
+FINISH_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+
+MOST_TOKENS = 10**12
+"""No call takes more; what says so is not believed, so that sums of calls stay in the columns that keep them."""
 
 
 def generations(result: LLMResult | None) -> list[Generation]:
@@ -45,6 +48,8 @@ def reported(result: LLMResult | None) -> Usage | None:
     if said:
         return _added(list({repr(sorted(one.items())): one for one in said}.values()))
     output = (result.llm_output if result else None) or {}
+    if texts(result) and output.get("token_usage") == {}:  # LangChain tells with the first prompt what all of them took
+        return Usage(usage_source=UsageSource.REPORTED)
     told = output.get("token_usage") or output.get("usage")
     return _of_provider(told) if isinstance(told, Mapping) else None
 
@@ -102,9 +107,9 @@ def finish_reason(result: LLMResult | None) -> str | None:
     return None
 
 
-def caller_of(tags: Sequence[str] | None) -> str:
-    """The first tag that says who called; without one it is the lead agent."""
-    return next((tag for tag in tags or () if tag == LEAD or tag.startswith(("subagent:", "middleware:"))), LEAD)
+def caller_of(tags: Sequence[Any] | None) -> str:
+    """The first tag that says who called; without one it is the lead agent. Tags may be anything."""
+    return next((tag for tag in tags or () if isinstance(tag, str) and _CALLER(tag)), LEAD)
 
 
 def place_of(checkpoint_ns: str | None) -> tuple[str | None, str | None]:
@@ -133,6 +138,8 @@ def _added(said: list[dict[str, Any]]) -> Usage:
         usage_detail=(details[0] if len(details) == 1 else {"each": details}) if details else None,
     )
 
+
+_CALLER = re.compile(r"lead_agent\Z|subagent:|middleware:").match
 
 _NUMBERS = (
     "input_tokens",
@@ -184,7 +191,7 @@ def _of_provider(said: Mapping[str, Any]) -> Usage | None:
 
 
 def _number(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+    return int(min(max(0, value), MOST_TOKENS)) if isinstance(value, int | float) else 0  # not a number is 0 by this
 
 
 def _count(texts: Sequence[BaseMessage] | Sequence[str] | Sequence[BaseMessage | str]) -> int:
