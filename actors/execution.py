@@ -13,6 +13,7 @@ from langgraph.types import Command, Send
 
 from actors.contexts import fitting
 from actors.graphs import CompiledGraph, Graphs
+from actors.logbook import users_own
 from actors.outcomes import Outcome, Position, Say
 from actors.states import position
 from actors.streams import Transcriber
@@ -60,7 +61,7 @@ def run_config(run: Run) -> RunnableConfig:
     known = {key: sent[key] for key in ("tags", "recursion_limit", "max_concurrency", "run_name") if key in sent}
     configurable = {**sent["configurable"], **run.request.context, **identity, "user_id": run.user_id}
     configurable |= {"checkpoint_ns": "", **(run.request.checkpoint or {}), "thread_id": run.thread_id}
-    metadata: dict[str, Any] = {**run.metadata, **identity}
+    metadata: dict[str, Any] = {**users_own(run.metadata), **identity}
     config: dict[str, Any] = {**known, "configurable": configurable, "metadata": metadata}
     if run.attempt == 1:
         config["run_id"] = UUID(run.run_id)

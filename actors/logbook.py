@@ -82,7 +82,7 @@ class Logbook:
 def origin_of(run: Run) -> Origin:
     """What the rows of its calls say of a run."""
     tags = run.request.config.get("tags")
-    metadata = {key: value for key, value in run.metadata.items() if not key.startswith(FRAMEWORK)}
+    metadata = users_own(run.metadata)
     if len(msgspec.json.encode(metadata)) > LARGEST_METADATA:
         metadata = {"truncated": True}
     return Origin(
@@ -95,6 +95,11 @@ def origin_of(run: Run) -> Origin:
         tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
         metadata=metadata,
     )
+
+
+def users_own(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Without what the frameworks say of graphs and models: there, it would be believed."""
+    return {key: value for key, value in metadata.items() if not key.startswith(FRAMEWORK)}
 
 
 def opening(run: Run) -> Event:

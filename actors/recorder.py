@@ -7,13 +7,15 @@ there is short, and a fault in it never fails a run.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 from langgraph.types import Command
 from msgspec.structs import replace
@@ -26,6 +28,9 @@ from storage.accounting import CallStatus, Event, ModelCall, Usage
 from storage.events import HUMAN
 from storage.recordings import TOOL_RESULT
 from storage.records import Run
+
+NOTHING = Usage()
+"""Of a call of which nobody says what it took."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +45,23 @@ class OpenCall:
         self.began = time.monotonic()
         self.first_token: float | None = None
         self.chunks: list[ChatGenerationChunk | GenerationChunk] = []
+        self.texts: list[str] = []
+        """Of a model that is asked for events; some tell the same in chunks."""
         self.is_told = False
+
+    def hear(self) -> None:
+        if self.first_token is None:
+            self.first_token = time.monotonic()
 
     def after(self, moment: float) -> datetime:
         """Wall clock at a moment of the monotonic one: durations are never negative."""
         return self.call.started_at + timedelta(seconds=moment - self.began)
 
     def said(self) -> LLMResult | None:
-        """What it has said so far."""
+        """What it has said so far. Raises where its pieces do not fit together."""
         chunks = [chunk for chunk in self.chunks if isinstance(chunk, ChatGenerationChunk)]
+        if self.texts and not self.chunks:
+            chunks = [ChatGenerationChunk(message=AIMessageChunk(content="".join(self.texts)))]
         if not chunks:
             texts = "".join(chunk.text for chunk in self.chunks)
             return LLMResult(generations=[[GenerationChunk(text=texts)]]) if texts else None
@@ -76,10 +89,9 @@ class Recorder(BaseCallbackHandler):
         self._open: dict[UUID, OpenCall] = {}
         self._tools: dict[UUID, str] = {}
         """What runs within a tool, by its run id; and the tool's name."""
-        self._failed_tools = False
         self._told_tools: set[str] = set()
         self._askers: dict[str, str] = {}
-        """Who asked for a tool: its call's id, and the caller of the model that wanted it."""
+        """Who waits for a tool's answer: the id of its call, and the caller of the model that wanted it."""
         self._calls: list[ModelCall] = []
         self._events: list[Event] = []
         self._count = 0
@@ -103,7 +115,7 @@ class Recorder(BaseCallbackHandler):
             self._is_closed = True
             cut_off, self._open = list(self._open.values()), {}
             for one in cut_off:
-                self._end(one, CallStatus.CANCELLED, one.said())
+                self._end(one, CallStatus.CANCELLED)
 
     def add(self, calls: Sequence[ModelCall]) -> bool:
         """Calls that were made elsewhere. False once it is closed."""
@@ -126,11 +138,10 @@ class Recorder(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         prompt = messages[0] if messages else []
-        caller = usage.caller_of(tags)
-        self._begin(run_id, parent_run_id, caller, metadata or {}, kwargs, prompt)
+        caller = self._begin(run_id, parent_run_id, tags, metadata or {}, kwargs, prompt)
         if self._wants_human and caller == usage.LEAD:
-            self._wants_human = False
-            self._note_human(prompt, caller)
+            with self._lock, self._harmless("What a person asked could not be noted"):
+                self._note_human(prompt, caller)
 
     def on_llm_start(  # noqa: PLR0913
         self,
@@ -143,14 +154,18 @@ class Recorder(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._begin(run_id, parent_run_id, usage.caller_of(tags), metadata or {}, kwargs, prompts)
+        self._begin(run_id, parent_run_id, tags, metadata or {}, kwargs, prompts)
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **_: Any) -> None:
-        if (one := self._open.get(run_id)) is None:
-            return
-        if one.first_token is None:
-            one.first_token = time.monotonic()
-        one.chunks.append(chunk if chunk is not None else GenerationChunk(text=str(token)))
+        if one := self._open.get(run_id):
+            one.hear()
+            one.chunks.append(chunk if chunk is not None else GenerationChunk(text=str(token)))
+
+    def on_stream_event(self, event: Any, *, run_id: UUID, **_: Any) -> None:
+        """Of a model that is asked for events, which no tokens need come from."""
+        if event.get("event") == "content-block-delta" and (one := self._open.get(run_id)):
+            one.hear()
+            one.texts.append(event["delta"].get("text") or "")
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         with self._lock:
@@ -161,8 +176,7 @@ class Recorder(BaseCallbackHandler):
         status = CallStatus.ERROR if isinstance(error, Exception) else CallStatus.CANCELLED  # a reader that leaves
         with self._lock:
             if one := self._open.pop(run_id, None):
-                told = response if isinstance(response, LLMResult) and usage.reported(response) else None
-                self._end(one, status, one.said() or told, error)
+                self._end(one, status, response if isinstance(response, LLMResult) else None, error)
 
     # Tools, chains, and what user code says of itself
 
@@ -178,11 +192,22 @@ class Recorder(BaseCallbackHandler):
 
     def on_tool_end(self, output: Any, *, run_id: UUID, tags: list[str] | None = None, **_: Any) -> None:
         self._tools.pop(run_id, None)
-        self._note_results(output, usage.caller_of(tags))
+        with self._lock, self._harmless("What a tool answered could not be noted"):
+            self._note_results(_tool_messages(output), usage.caller_of(tags))
 
-    def on_tool_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ARG002
+    def on_tool_error(
+        self,
+        error: BaseException,  # noqa: ARG002
+        *,
+        run_id: UUID,
+        tags: list[str] | None = None,
+        tool_call_id: str | None = None,
+        **_: Any,
+    ) -> None:
         self._tools.pop(run_id, None)
-        self._failed_tools = True  # who handles it writes the message of the tool; it comes out of the node
+        if tool_call_id:  # who handles the error answers for the tool; that comes out of the node
+            with self._lock:
+                self._askers.setdefault(tool_call_id, usage.caller_of(tags))
 
     def on_chain_start(
         self,
@@ -208,8 +233,10 @@ class Recorder(BaseCallbackHandler):
         self._tools.pop(run_id, None)
         if parent_run_id is None:
             self.outputs = encode(outputs).decode()
-        elif self._failed_tools:
-            self._note_results(outputs, usage.caller_of(tags))
+        elif self._askers:  # not all that answers for a tool is a tool; and a state holds what was told long ago
+            with self._lock, self._harmless("What a node answered for a tool could not be noted"):
+                awaited = [one for one in _tool_messages(outputs) if one.tool_call_id in self._askers]
+                self._note_results(awaited, usage.caller_of(tags))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ARG002
         self._tools.pop(run_id, None)
@@ -218,7 +245,8 @@ class Recorder(BaseCallbackHandler):
         if name.startswith("middleware:"):
             given = data if isinstance(data, dict) else {"changes": data}
             content = {key: given.get(key) for key in ("name", "hook", "action", "changes")}
-            self._note(name[:32], "middleware", usage.caller_of(tags), encode(content))
+            with self._harmless("What middleware told could not be noted"):
+                self._note(name[:32], "middleware", usage.caller_of(tags), encode(content))
 
     # Writing it down
 
@@ -226,78 +254,66 @@ class Recorder(BaseCallbackHandler):
         self,
         run_id: UUID,
         parent_run_id: UUID | None,
-        caller: str,
+        tags: list[str] | None,
         metadata: dict[str, Any],
         said: dict[str, Any],
         prompt: Sequence[BaseMessage] | Sequence[str],
-    ) -> None:
-        given: dict[str, Any] = said.get("invocation_params") or {}
-        requested = metadata.get("ls_model_name") or given.get("model") or given.get("model_name")
-        checkpoint_ns = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns") or None
-        node, subgraph = usage.place_of(checkpoint_ns)
+    ) -> str:
+        """Who called."""
+        caller, facts = usage.LEAD, dict[str, Any]()
+        with self._harmless("What is known of a call could not be read"):
+            caller = usage.caller_of(tags)
+            facts = _facts(metadata, said.get("invocation_params") or {})
         kind, _, name = caller.partition(":")
-        step = metadata.get("langgraph_step")
         call = ModelCall(
             call_id=str(run_id),
             origin=self._origin,
             attempt=self._run.attempt,
-            node=metadata.get("langgraph_node") or node,
-            step=step if isinstance(step, int) else None,
-            checkpoint_ns=checkpoint_ns,
-            subgraph=subgraph,
             caller=kind,
             caller_name=name or None,
             tool=self._tools.get(parent_run_id) if parent_run_id else None,
-            provider=metadata.get("ls_provider"),
-            model_requested=requested,
-            model=requested or "unknown",
+            model=facts.get("model_requested") or "unknown",
             started_at=datetime.now(UTC),
-            usage=Usage(),
+            usage=NOTHING,
             status=CallStatus.SUCCESS,
+            **facts,
         )
         with self._lock:
             if not self._is_closed:
                 self._open[run_id] = OpenCall(call, caller, prompt)
+        return caller
 
     def _as_lost(self, one: OpenCall) -> ModelCall:
-        try:
+        guess = NOTHING
+        with self._harmless("The prompt of a call could not be counted"):
             guess = usage.estimated(one.prompt, [])
-        except Exception as error:  # noqa: BLE001 - the prompt is the user's
-            self._fault("The prompt of a call could not be counted", error)
-            guess = Usage()
         return replace(one.call, usage=guess, status=CallStatus.LOST)
 
     def _end(
-        self, one: OpenCall, status: CallStatus, result: LLMResult | None, error: BaseException | None = None
+        self,
+        one: OpenCall,
+        status: CallStatus,
+        response: LLMResult | None = None,
+        error: BaseException | None = None,
     ) -> None:
         """Call it with the lock: once it is closed, nothing comes in any more."""
-        try:
-            call = self._ended(one, status, result, error)
-            events = self._said(one, call, result, error)
-        except Exception as fault:  # noqa: BLE001 - what models say is not ours
-            self._fault("What a model said could not be counted", fault)
-            call, events = replace(one.call, status=status, ended_at=one.after(time.monotonic())), []
-        self._calls.append(call)
-        self._events += events
-
-    def _ended(
-        self, one: OpenCall, status: CallStatus, result: LLMResult | None, error: BaseException | None
-    ) -> ModelCall:
-        if status is CallStatus.SUCCESS:
-            told = usage.reported(result) or usage.estimated(one.prompt, usage.messages(result) or usage.texts(result))
-        else:
-            told = usage.of_cut_off(one.prompt, result)
-        return replace(
-            one.call,
-            model=usage.model_of(result) or one.call.model,
-            first_token_at=None if one.first_token is None else one.after(one.first_token),
-            ended_at=one.after(time.monotonic()),
-            usage=told,
-            status=status,
-            finish_reason=usage.finish_reason(result),
-            error_type=type(error).__name__ if error is not None and status is CallStatus.ERROR else None,
-            was_open=one.is_told,
+        result, call = (
+            None,
+            replace(
+                one.call,
+                first_token_at=None if one.first_token is None else one.after(one.first_token),
+                ended_at=one.after(time.monotonic()),
+                status=status,
+                error_type=type(error).__name__ if error is not None and status is CallStatus.ERROR else None,
+                was_open=one.is_told,
+            ),
         )
+        with self._harmless("What a model said could not be counted"):
+            result = response if status is CallStatus.SUCCESS else one.said() or _reporting(response)
+            call = _answered(one, call, result)
+        self._calls.append(call)
+        with self._harmless("What a model said could not be noted"):
+            self._events += self._said(one, call, result, error)
 
     def _said(
         self, one: OpenCall, call: ModelCall, result: LLMResult | None, error: BaseException | None
@@ -306,7 +322,7 @@ class Recorder(BaseCallbackHandler):
         if call.status is CallStatus.ERROR:
             return [self._event("llm.error", "trace", one.caller, encode(str(error)), error_type=call.error_type)]
         self._count += 1
-        self._askers |= {str(wanted["id"]): one.caller for wanted in usage.tools_wanted(result)}
+        self._await_tools(result, one.caller)
         assert call.ended_at is not None
         told = call.usage
         facts: dict[str, Any] = {
@@ -323,19 +339,29 @@ class Recorder(BaseCallbackHandler):
         return [
             self._event("llm.ai.response", "message", one.caller, _message(message), **facts)
             for message in usage.messages(result)
+            if call.status is CallStatus.SUCCESS or usage.has_said(message)
         ]
 
+    def _await_tools(self, result: LLMResult | None, caller: str) -> None:
+        """Some providers use the ids of calls again: an answer to an older one is no answer to this."""
+        wanted = {str(call["id"]): caller for call in usage.tools_wanted(result)}
+        self._askers |= wanted
+        self._told_tools -= wanted.keys()
+
     def _note_human(self, prompt: Sequence[BaseMessage], caller: str) -> None:
-        """The last human message, unless it is none that a person wrote, or was noted before."""
+        """With the first call: its last human message, unless no person wrote it, or it was noted before."""
+        if not self._wants_human:
+            return
+        self._wants_human = False
         newest = next((message for message in reversed(prompt) if isinstance(message, HumanMessage)), None)
         if newest is None or newest.name == "summary" or newest.additional_kwargs.get("hide_from_ui"):
             return
         if newest.id is None or newest.id != self._human_id:
             self._note(HUMAN, "message", caller, _message(newest), message_id=newest.id)
 
-    def _note_results(self, output: Any, caller: str) -> None:
-        """Messages of tools: as they are, in a list, or in the update of a command; each once."""
-        for message in _tool_messages(output):
+    def _note_results(self, messages: Iterable[ToolMessage], caller: str) -> None:
+        """Each once."""
+        for message in messages:
             if message.tool_call_id not in self._told_tools:
                 self._told_tools.add(message.tool_call_id)
                 asker = self._askers.pop(message.tool_call_id, caller)
@@ -352,9 +378,50 @@ class Recorder(BaseCallbackHandler):
     def _event(self, event_type: str, category: str, caller: str, content: bytes, **facts: Any) -> Event:
         return event_of(self._run.run_id, event_type, category, caller, content.decode(), **facts)
 
-    def _fault(self, what: str, error: Exception) -> None:
-        Recorder.errors_total += 1
-        logger.error("%s, in run %s", what, self._run.run_id, exc_info=error)
+    @contextmanager
+    def _harmless(self, what: str) -> Generator[None]:
+        """What models, tools and nodes say is not ours: a fault in reading it fails no run, and is counted."""
+        try:
+            yield
+        except Exception:
+            Recorder.errors_total += 1
+            logger.exception("%s, in run %s", what, self._run.run_id)
+
+
+def _facts(metadata: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Where a call is made, and of what: from LangGraph's metadata, and from the model's parameters."""
+    checkpoint_ns = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns") or None
+    node, subgraph = usage.place_of(checkpoint_ns)
+    step = metadata.get("langgraph_step")
+    return {
+        "node": metadata.get("langgraph_node") or node,
+        "step": step if isinstance(step, int) else None,
+        "checkpoint_ns": checkpoint_ns,
+        "subgraph": subgraph,
+        "provider": _text(metadata.get("ls_provider")),
+        "model_requested": _text(metadata.get("ls_model_name") or given.get("model") or given.get("model_name")),
+    }
+
+
+def _answered(one: OpenCall, call: ModelCall, result: LLMResult | None) -> ModelCall:
+    """The call with what was said; so far, if it was cut off."""
+    if call.status is CallStatus.SUCCESS:
+        told = usage.reported(result) or usage.estimated(one.prompt, usage.messages(result) or usage.texts(result))
+    else:
+        told = usage.of_cut_off(one.prompt, result)
+    if told.usage_detail:
+        told = replace(told, usage_detail=msgspec.json.decode(encode(told.usage_detail)))
+    model, reason = usage.model_of(result) or call.model, usage.finish_reason(result)
+    return replace(call, model=model, usage=told, finish_reason=reason)
+
+
+def _reporting(response: LLMResult | None) -> LLMResult | None:
+    """What came with an error, if it says what the call took."""
+    return response if usage.reported(response) else None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _message(message: BaseMessage) -> bytes:
@@ -368,6 +435,7 @@ def _message(message: BaseMessage) -> bytes:
 
 
 def _tool_messages(output: Any) -> list[ToolMessage]:
+    """As they are, in a list, in a state, or in the update of a command."""
     match output:
         case ToolMessage():
             return [output]

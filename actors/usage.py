@@ -67,7 +67,7 @@ def of_cut_off(prompt: Sequence[BaseMessage] | Sequence[str], result: LLMResult 
     """
     answers = [*messages(result), *texts(result)]
     told = reported(result)
-    if told is None and not any(_has_said(answer) for answer in answers):
+    if told is None and not any(has_said(answer) for answer in answers):
         return Usage()
     guess = estimated(prompt, answers)
     read = (told and told.input_tokens) or guess.input_tokens
@@ -82,7 +82,8 @@ def of_cut_off(prompt: Sequence[BaseMessage] | Sequence[str], result: LLMResult 
     )
 
 
-def _has_said(answer: BaseMessage | str) -> bool:
+def has_said(answer: BaseMessage | str) -> bool:
+    """Whether there is anything in it."""
     return bool(answer if isinstance(answer, str) else answer.content or getattr(answer, "tool_calls", None))
 
 
@@ -113,8 +114,11 @@ def caller_of(tags: Sequence[Any] | None) -> str:
 
 
 def place_of(checkpoint_ns: str | None) -> tuple[str | None, str | None]:
-    """Node and path of enclosing subgraphs, from `research:9f…|search:41…`; numbers of repeated calls are left out."""
-    segments = [part.partition(":")[0] for part in (checkpoint_ns or "").split("|") if ":" in part]
+    """Node and path of enclosing subgraphs, from `research:9f…|search:41…`; numbers of repeated calls are left out.
+
+    A subgraph that keeps its state from one call to the next has no id there.
+    """
+    segments = [part.partition(":")[0] for part in (checkpoint_ns or "").split("|") if part and not part.isdecimal()]
     if not segments:
         return None, None
     return segments[-1], "/".join(segments[:-1]) or None

@@ -253,6 +253,8 @@ def test_the_first_tag_that_says_who_called_counts(tags, caller):
         ("research:9f|search:41", "search", "research"),
         ("plan:9f|research:9f|search:41", "search", "plan/research"),
         ("research:9f|1|search:41", "search", "research"),
+        ("research|search:41", "search", "research"),
+        ("research|1|search:41", "search", "research"),
         ("tools:9f|2|agent:41|3", "agent", "tools"),
     ],
 )
