@@ -3,17 +3,21 @@
 User code reports them, and they count like all others: `from actors.reporting import report_usage`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 from actors.logbook import origin_of
-from storage.accounting import CallStatus, ModelCall, Usage, UsageSource
+from storage.accounting import MOST_TOKENS, CallStatus, ModelCall, Usage, UsageSource
 from storage.records import Run
 
 MOST_REMEMBERED = 100
 """Runs of this process that may be reported on after they have ended."""
+
+CALLER = re.compile(r"lead_agent|(subagent|middleware)(:.*)?")
 
 NUMBERS = ("input_tokens", "output_tokens", "total_tokens")
 
@@ -65,7 +69,7 @@ def _call(run: Run, record: Mapping[str, Any]) -> ModelCall:
         raise ValueError("a record of usage needs a source_run_id")
     read, written, total = (_tokens(record, name) for name in NUMBERS)
     kind, _, name = _caller(record).partition(":")
-    model = record.get("model")
+    model, provider = (_name(record, name) for name in ("model", "provider"))
     started_at = _moment(record, "started_at") or datetime.now(UTC)
     return ModelCall(
         call_id=_id(run, str(source)),
@@ -73,7 +77,7 @@ def _call(run: Run, record: Mapping[str, Any]) -> ModelCall:
         attempt=run.attempt,
         caller=kind,
         caller_name=name or None,
-        provider=record.get("provider"),
+        provider=provider,
         model_requested=model,
         model=model or "unknown",
         started_at=started_at,
@@ -97,23 +101,34 @@ def _id(run: Run, source: str) -> str:
 
 
 def _tokens(record: Mapping[str, Any], name: str) -> int:
-    value = record.get(name, 0 if name == "total_tokens" else None)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    value = record.get(name)
+    if value is None and name == "total_tokens":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
         raise ValueError(f"{name} is a number of tokens, not {value!r}")
     return value
 
 
 def _caller(record: Mapping[str, Any]) -> str:
     caller = record.get("caller") or "lead_agent"
-    if caller != "lead_agent" and not str(caller).startswith(("subagent", "middleware")):
+    if not isinstance(caller, str) or not CALLER.fullmatch(caller):
         raise ValueError(f"caller is lead_agent, subagent:<name> or middleware:<name>, not {caller!r}")
-    return str(caller)
+    return caller
+
+
+def _name(record: Mapping[str, Any], name: str) -> str | None:
+    value = record.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"{name} is a name, not {value!r}")
 
 
 def _moment(record: Mapping[str, Any], name: str) -> datetime | None:
     value = record.get(name)
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if value is None or isinstance(value, datetime):
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+    if value is None:
+        return None
+    with suppress(ValueError):
+        value = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
     raise ValueError(f"{name} is a time, not {value!r}")

@@ -12,15 +12,12 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from msgspec.structs import replace
 
-from storage.accounting import Usage, UsageSource
+from storage.accounting import MOST_TOKENS, Usage, UsageSource
 
 LEAD = "lead_agent"
 KNOWN_DETAILS = frozenset(("cache_read", "cache_creation", "audio", "reasoning"))
 COUNTED = frozenset(("input_tokens", "output_tokens", "total_tokens", "input_token_details", "output_token_details"))
 FINISH_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
-
-MOST_TOKENS = 10**12
-"""No call takes more; what says so is not believed, so that sums of calls stay in the columns that keep them."""
 
 
 def generations(result: LLMResult | None) -> list[Generation]:

@@ -7,6 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+MOST_TOKENS = 10**12
+"""No call takes more; what says so is not believed, so that sums of calls stay in the columns that keep them."""
+
 
 class CallStatus(StrEnum):
     SUCCESS = "success"

@@ -5,7 +5,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, LLMResult
 
 from actors import usage
-from storage.accounting import Usage, UsageSource
+from storage.accounting import MOST_TOKENS, Usage, UsageSource
 
 PROMPT = [HumanMessage("How many are there, all told?")]
 GUESS = usage.estimated(PROMPT, [])
@@ -141,8 +141,8 @@ def test_what_says_nothing_reports_nothing(result):
 def test_no_number_of_a_provider_can_be_too_strange_to_be_kept(number):
     found = usage.reported(answers(said(input_tokens=number)))
     assert found is not None
-    assert 0 <= found.input_tokens <= usage.MOST_TOKENS
-    assert 0 <= found.total_tokens <= 3 * usage.MOST_TOKENS
+    assert 0 <= found.input_tokens <= MOST_TOKENS
+    assert 0 <= found.total_tokens <= 3 * MOST_TOKENS
 
 
 def test_texts_for_several_prompts_count_what_is_told_with_the_first():
