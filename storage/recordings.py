@@ -42,7 +42,8 @@ def put(writer: Writer, asked: Sequence[Recording]) -> None:
     """Of threads whose actors may write."""
     at = datetime.now(UTC)
     for one in asked:
-        _count_tools(writer, one.thread_id, events.put(writer, one.thread_id, one.events))
+        if writer.thread(one.thread_id).is_stored:  # the log of one that was deleted is gone, and stays so
+            _count_tools(writer, one.thread_id, events.put(writer, one.thread_id, one.events))
         calls.open_each(writer, one.thread_id, one.epoch, one.opened)
         calls.put(writer, one.thread_id, one.calls, at, writer.server)
 

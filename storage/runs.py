@@ -30,6 +30,7 @@ from storage.records import (
 )
 from storage.writer import Writer
 
+A = TypeVar("A", Admission, Settlement)
 N = TypeVar("N", Run, Wish)
 
 _SQL = queries.load("runs")
@@ -72,7 +73,7 @@ def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | Non
     threads.occupy(writer, admitted)
     _put(writer, "insert", partial(_row, writer), [one.run for one in admitted])
     _put(writer, "wish", _wanted, [one.wish for one in admitted if one.wish and _can_change(writer, one.wish)])
-    recordings.put(writer, _recordings(admitted))
+    recordings.put(writer, _recordings(_not_refused(asked, outcomes)))
     _settle(writer, [Settlement(run=run, epoch=one.epoch) for one in admitted for run in one.dropped])
     return done(outcomes)
 
@@ -217,13 +218,18 @@ def _settle(writer: Writer, asked: Sequence[Settlement]) -> list[Settlement | Se
     """Of those that have been looked up."""
     outcomes = each(partial(_settled, writer), asked)
     settled = [one for one in accepted(outcomes) if one]
-    recordings.put(writer, _recordings(settled))
+    recordings.put(writer, _recordings(_not_refused(asked, outcomes)))
     _put(writer, "settle", _end, [one.run for one in settled])
     threads.settle(writer, settled)
     for one in settled:
         if one.run.request.temporary and not writer.thread(one.run.thread_id).unfinished:
             garbage.leave(writer, one.run.thread_id, one.run.ended_at or one.run.updated_at)
     return outcomes
+
+
+def _not_refused(asked: Sequence[A], outcomes: Sequence[A | ServiceError | None]) -> list[A]:
+    """Also those that were made before, and are asked for again: more may have happened on their threads since."""
+    return [one for one, outcome in zip(asked, outcomes, strict=True) if not isinstance(outcome, ServiceError)]
 
 
 def _recordings(asked: Sequence[Admission] | Sequence[Settlement]) -> list[Recording]:
