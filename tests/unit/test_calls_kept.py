@@ -134,7 +134,13 @@ async def test_a_call_is_a_row_in_which_each_fact_has_its_column(ledger):
         usage_detail={"service_tier": "flex"},
     )
     await ledger.record(a_recording(run, call))
-    sql = "SELECT columns(* EXCLUDE (recorded_at, call_id, run_id)), call_id::VARCHAR, run_id::VARCHAR FROM model_calls"
+    sql = """
+        SELECT * EXCLUDE recorded_at REPLACE (
+            call_id::VARCHAR AS call_id, run_id::VARCHAR AS run_id, epoch_us(started_at) AS started_at,
+            epoch_us(first_token_at) AS first_token_at, epoch_us(ended_at) AS ended_at
+        ) FROM model_calls
+    """
+    noon = round(NOON.timestamp() * 1_000_000)
     names, (row,) = await ledger._read(lambda db: ([name for name, *_ in db.execute(sql).description], db.fetchall()))
     assert {name: value for name, value in zip(names, row, strict=True) if value is not None} == {
         "thread_id": "t1",
@@ -153,9 +159,9 @@ async def test_a_call_is_a_row_in_which_each_fact_has_its_column(ledger):
         "provider": "openai",
         "model_requested": "gpt-4o",
         "model": "gpt-4o-2024-08-06",
-        "started_at": NOON,
-        "first_token_at": NOON,
-        "ended_at": NOON,
+        "started_at": noon,
+        "first_token_at": noon,
+        "ended_at": noon,
         "input_tokens": 7,
         "output_tokens": 5,
         "total_tokens": 12,
