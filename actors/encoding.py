@@ -40,6 +40,11 @@ def encode(value: Any) -> bytes:
     return _NUL.sub(rb"\1\\ufffd", encoded) if rb"\u0000" in encoded else encoded
 
 
+def kept_text(value: Any) -> str:
+    """A text that any column takes: what is no Unicode (half a surrogate pair, for one) is a question mark."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
 def message_fields(message: BaseMessage) -> dict[str, Any]:
     """What `model_dump` gives for a message, without its cost: its fields are plain already."""
     return {**message.__dict__, **(message.__pydantic_extra__ or {})}

@@ -12,6 +12,7 @@ from langgraph.channels import LastValue
 from langgraph.types import Command, Send
 
 from actors.contexts import fitting
+from actors.encoding import kept_text
 from actors.graphs import CompiledGraph, Graphs
 from actors.logbook import users_own
 from actors.outcomes import Outcome, Position, Say
@@ -138,4 +139,4 @@ def _destination(sent: str | dict[str, Any]) -> str | Send:
 
 
 def _failure(error: Exception) -> Failure:
-    return Failure(type(error).__name__, str(error))
+    return Failure(type(error).__name__, kept_text(error))

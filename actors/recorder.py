@@ -21,7 +21,7 @@ from langgraph.types import Command
 from msgspec.structs import replace
 
 from actors import usage
-from actors.encoding import encode, message_fields
+from actors.encoding import encode, kept_text, message_fields
 from actors.logbook import event_of, origin_of
 from actors.outcomes import Notes
 from storage.accounting import CallStatus, Event, ModelCall, Usage
@@ -188,12 +188,12 @@ class Recorder(BaseCallbackHandler):
         run_id: UUID,
         **kwargs: Any,
     ) -> None:
-        self._tools[run_id] = str(kwargs.get("name") or (serialized or {}).get("name") or "tool")
+        self._tools[run_id] = kept_text(kwargs.get("name") or (serialized or {}).get("name") or "tool")
 
     def on_tool_end(self, output: Any, *, run_id: UUID, tags: list[str] | None = None, **_: Any) -> None:
         self._tools.pop(run_id, None)
         with self._lock, self._harmless("What a tool answered could not be noted"):
-            self._note_results(_tool_messages(output), usage.caller_of(tags))
+            self._note_results(_tool_messages(output), _caller(tags))
 
     def on_tool_error(
         self,
@@ -207,7 +207,7 @@ class Recorder(BaseCallbackHandler):
         self._tools.pop(run_id, None)
         if tool_call_id:  # who handles the error answers for the tool; that comes out of the node
             with self._lock:
-                self._askers.setdefault(tool_call_id, usage.caller_of(tags))
+                self._askers.setdefault(tool_call_id, _caller(tags))
 
     def on_chain_start(
         self,
@@ -236,7 +236,7 @@ class Recorder(BaseCallbackHandler):
         elif self._askers:  # not all that answers for a tool is a tool; and a state holds what was told long ago
             with self._lock, self._harmless("What a node answered for a tool could not be noted"):
                 awaited = [one for one in _tool_messages(outputs) if one.tool_call_id in self._askers]
-                self._note_results(awaited, usage.caller_of(tags))
+                self._note_results(awaited, _caller(tags))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ARG002
         self._tools.pop(run_id, None)
@@ -246,7 +246,7 @@ class Recorder(BaseCallbackHandler):
             given = data if isinstance(data, dict) else {"changes": data}
             content = {key: given.get(key) for key in ("name", "hook", "action", "changes")}
             with self._harmless("What middleware told could not be noted"):
-                self._note(name[:32], "middleware", usage.caller_of(tags), encode(content))
+                self._note(kept_text(name)[:32], "middleware", _caller(tags), encode(content))
 
     # Writing it down
 
@@ -262,7 +262,7 @@ class Recorder(BaseCallbackHandler):
         """Who called."""
         caller, facts = usage.LEAD, dict[str, Any]()
         with self._harmless("What is known of a call could not be read"):
-            caller = usage.caller_of(tags)
+            caller = _caller(tags)
             facts = _facts(metadata, said.get("invocation_params") or {})
         kind, _, name = caller.partition(":")
         call = ModelCall(
@@ -411,8 +411,8 @@ def _answered(one: OpenCall, call: ModelCall, result: LLMResult | None) -> Model
         told = usage.of_cut_off(one.prompt, result)
     if told.usage_detail:
         told = replace(told, usage_detail=msgspec.json.decode(encode(told.usage_detail)))
-    model, reason = usage.model_of(result) or call.model, usage.finish_reason(result)
-    return replace(call, model=model, usage=told, finish_reason=reason)
+    model, reason = usage.model_of(result), usage.finish_reason(result)
+    return replace(call, model=_text(model) or call.model, usage=told, finish_reason=_text(reason))
 
 
 def _reporting(response: LLMResult | None) -> LLMResult | None:
@@ -420,8 +420,12 @@ def _reporting(response: LLMResult | None) -> LLMResult | None:
     return response if usage.reported(response) else None
 
 
+def _caller(tags: list[str] | None) -> str:
+    return kept_text(usage.caller_of(tags))
+
+
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else kept_text(value)
 
 
 def _message(message: BaseMessage) -> bytes:

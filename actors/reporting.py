@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID, uuid5
 
 from actors.logbook import origin_of
@@ -111,16 +111,21 @@ def _tokens(record: Mapping[str, Any], name: str) -> int:
 
 def _caller(record: Mapping[str, Any]) -> str:
     caller = record.get("caller") or "lead_agent"
-    if not isinstance(caller, str) or not CALLER.fullmatch(caller):
+    if not _is_text(caller) or not CALLER.fullmatch(caller):
         raise ValueError(f"caller is lead_agent, subagent:<name> or middleware:<name>, not {caller!r}")
     return caller
 
 
 def _name(record: Mapping[str, Any], name: str) -> str | None:
     value = record.get(name)
-    if value is None or isinstance(value, str):
+    if value is None or _is_text(value):
         return value
     raise ValueError(f"{name} is a name, not {value!r}")
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """That can be kept: not half a surrogate pair."""
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
 
 
 def _moment(record: Mapping[str, Any], name: str) -> datetime | None:

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langgraph.types import Interrupt, Send
 from pydantic import BaseModel
 
-from actors.encoding import encode, message_fields
+from actors.encoding import encode, kept_text, message_fields
 
 
 class Model(BaseModel):
@@ -104,3 +104,8 @@ def test_plain_json_stays_as_it_is(value):
     expected = json.loads(json.dumps(value).replace("\\u0000", "\\ufffd")) if "\\\\" not in json.dumps(value) else None
     if expected is not None:
         assert json.loads(encoded) == json.loads(json.dumps(expected).encode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize(("given", "text"), [("ä\N{GRINNING FACE}", "ä\N{GRINNING FACE}"), ("\ud83d!", "?!"), (7, "7")])
+def test_any_text_can_be_kept(given, text):
+    assert kept_text(given) == text

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Annotated, Any, TypedDict
 from uuid import uuid4
 
+import msgspec
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import adispatch_custom_event
@@ -542,6 +543,32 @@ async def test_what_a_model_says_beyond_json_can_be_kept(heard):
     assert call.usage.total_tokens == 12
     assert json.loads(json.dumps(call.usage.usage_detail)) == {"service_tier": None, "each": [1, 2]}
     assert all(isinstance(text, str) for text in (call.provider, call.model_requested, call.model, call.finish_reason))
+
+
+async def test_what_is_no_unicode_can_be_kept(heard):
+    half = "\ud83d"
+
+    class Odd(Model):
+        def _answer(self, pieces):
+            message = super()._answer(pieces)
+            message.response_metadata = {"model_name": half, "finish_reason": half}
+            return message
+
+    @tool
+    async def research() -> str:
+        """Look into it."""
+        await Odd(model_name=half).ainvoke("?", {"tags": [f"subagent:{half}"]})
+        await adispatch_custom_event(f"middleware:{half}", half)
+        return half
+
+    model = Model(wants=[{"name": "research", "args": {}, "id": half}])
+    failing = calling(Model(failures=[ValueError(f"no {half}")]), "failing")
+    with pytest.raises(ValueError, match="no"):
+        await heard.invoke(graph_of(calling(model), ("tools", ToolNode([research])), failing))
+    assert len(heard.calls) == 3
+    assert len(heard.rows()) == 6
+    assert msgspec.json.encode(heard.calls)
+    assert msgspec.json.encode(heard.rows())
 
 
 async def test_metadata_of_users_says_nothing_about_who_and_what():
