@@ -92,9 +92,13 @@ def origin_of(run: Run) -> Origin:
         assistant_id=run.assistant_id,
         assistant_version=run.assistant_version,
         graph_id=run.graph_id,
-        tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
+        tags=[tag for tag in tags if _is_users_tag(tag)] if isinstance(tags, list) else [],
         metadata=metadata,
     )
+
+
+def _is_users_tag(tag: Any) -> bool:
+    return isinstance(tag, str) and not tag.startswith("seq:step:")
 
 
 def users_own(metadata: dict[str, Any]) -> dict[str, Any]:
