@@ -145,14 +145,19 @@ async def _cancel(runtime: Runtime, thread_id: str, run_id: str, action: CancelA
         await runtime.cancel(thread_id, run_id, action, cancel_wish(thread_id, run_id))
     except RunEndedError as error:
         run = await runtime.run(thread_id, run_id)
-        if not (run.status is RunStatus.INTERRUPTED or run.rolled_back):
+        if not (run.status is RunStatus.INTERRUPTED or run.rolled_back or _could_not_be_undone(run)):
             raise ConflictError(f"Run {run_id} is not cancellable (status: {run.status})") from error
 
 
 async def _await_end(gate: Gate, thread_id: str, run_id: str) -> None:
     run = await gate.answers.promptly(gate.runtime.ended(thread_id, run_id))
-    if run.error and run.error.error == ROLLBACK_FAILED:
+    if run.error and _could_not_be_undone(run):
         raise RollbackFailedError(run.error.message)
+
+
+def _could_not_be_undone(run: Run) -> bool:
+    """Whether it was cancelled to be undone, and was not; a graph may raise an error of that name, too."""
+    return run.cancel_action is CancelAction.ROLLBACK and run.error is not None and run.error.error == ROLLBACK_FAILED
 
 
 def _leave(gate: Gate, run: Run) -> Leave:
