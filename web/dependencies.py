@@ -1,6 +1,7 @@
 """What handlers may ask for by name."""
 
 import re
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request
@@ -10,10 +11,11 @@ from litestar.params import HeaderParameter, SkipValidation
 from msgspec import Struct
 
 from actors.runtime import Parts, Runtime, Submission
-from storage.records import Run
-from web.answers import LongAnswers
+from storage.records import CancelAction, OnDisconnect, Run
+from web.answers import Leave, LongAnswers
 from web.errors import wrong
 from web.settings import Settings
+from web.shapes import CLIENT_GONE
 from web.webhooks import Webhooks
 
 
@@ -24,6 +26,14 @@ class Gate(Struct, frozen=True):
     settings: Settings
     answers: LongAnswers
     webhooks: Webhooks
+
+    def ending(self, run: Run) -> Leave:
+        """What ends a run whose client has gone."""
+        return partial(self.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)
+
+    def leave(self, run: Run) -> Leave | None:
+        """What becomes of a run if the client goes that has created it."""
+        return None if run.request.on_disconnect is OnDisconnect.CONTINUE else self.ending(run)
 
     async def submit(self, submission: Submission) -> Run:
         """As the runtime's; and see to it that the run's webhook is called."""

@@ -1,4 +1,4 @@
-"""A rollback that cannot restore the state says so, to everybody who asks; and the thread goes on with what is there."""
+"""A rollback that cannot restore the state says so to everybody who asks; the thread goes on with what is there."""
 
 import sqlite3
 from contextlib import closing, contextmanager

@@ -1,22 +1,18 @@
 """Creating runs: in the background, streamed, and waited for."""
 
-from functools import partial
-
 from litestar import Controller, Response, post
 from litestar.params import JSONBody
 from litestar.response import Stream
 
 from actors.runtime import Runtime, Submission
 from storage.errors import SenselessError
-from storage.records import Assistant, CancelAction, Dialect, OnDisconnect, Run
-from web.answers import Leave
+from storage.records import Assistant, Dialect
 from web.bodies import strictly
 from web.dependencies import AnyRequest, Gate, TheGate, key_of
 from web.gateway import schemas, streams
 from web.gateway.ids import ThreadId
 from web.gateway.requests import check_form, run_request
 from web.gateway.schemas import RunCreateRequest, RunResponse
-from web.shapes import CLIENT_GONE
 from web.sse import MEDIA_TYPE, Reader
 from web.submissions import submission
 
@@ -39,7 +35,7 @@ class CreationController(Controller):
         """Start a run and stream what it says."""
         run, parts = await gate.submit_and_follow(await _submission(gate, thread_id, request, data))
         source = streams.said(gate, parts, Reader(run_id=run.run_id))
-        return streams.stream(gate, run, source, leave=_leave(gate, run))
+        return streams.stream(gate, run, source, leave=gate.leave(run))
 
     @post("/wait", status_code=200)
     async def wait(
@@ -47,7 +43,7 @@ class CreationController(Controller):
     ) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
         run = await gate.submit(await _submission(gate, thread_id, request, data))
-        return streams.wait(gate, run, leave=_leave(gate, run))
+        return streams.wait(gate, run, leave=gate.leave(run))
 
 
 async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: RunCreateRequest) -> Submission:
@@ -78,9 +74,3 @@ async def _assistant(runtime: Runtime, name: str | None) -> Assistant:
     if name is None:
         raise SenselessError("assistant_id is missing, and this server has no default assistant")
     return await runtime.assistant(name)
-
-
-def _leave(gate: Gate, run: Run) -> Leave | None:
-    if run.request.on_disconnect is OnDisconnect.CONTINUE:
-        return None
-    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)

@@ -1,28 +1,24 @@
 """Runs that exist: reading them, following them, waiting for them, cancelling them."""
 
-from functools import partial
-from typing import Annotated, Self
+from typing import Annotated
 
 from litestar import Controller, Response, get, post, route
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
-from msgspec import Struct
 
 from actors.errors import ROLLBACK_FAILED, RollbackFailedError, RunEndedError
 from actors.runtime import Runtime
 from storage.errors import ConflictError
 from storage.records import CancelAction, Run, RunStatus
-from web import query
-from web.answers import Leave
-from web.bodies import stream_modes
 from web.dependencies import Gate, LastEventId, TheGate
 from web.gateway import schemas, streams
 from web.gateway.ids import ThreadId
 from web.gateway.requests import MODES
 from web.gateway.schemas import RunResponse
+from web.joining import Wish
 from web.query import Flag, Names, flag
-from web.shapes import CLIENT_GONE, cancel_wish
-from web.sse import MEDIA_TYPE, reader_of, wanted_by
+from web.shapes import cancel_wish
+from web.sse import MEDIA_TYPE
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Offset = Annotated[int, QueryParameter(ge=0)]
@@ -66,14 +62,14 @@ class RunController(Controller):
 
         With an `action`, the run is cancelled first; with `wait` as well, the answer is 204 when it has stopped.
         """
-        wish, patient = _Wish.of(last_event_id, stream_mode, cancel_on_disconnect), flag("wait", wait)
+        wish, patient = Wish.of(last_event_id, stream_mode, cancel_on_disconnect, MODES), flag("wait", wait)
         if action is not None:
             await gate.runtime.run(thread_id, run_id)
             await _cancel(gate.runtime, thread_id, run_id, action)
             if patient:
                 await _await_end(gate, thread_id, run_id)
                 return Response(b"", status_code=204)
-        return await _stream(gate, thread_id, run_id, wish)
+        return await streams.join(gate, await gate.runtime.run(thread_id, run_id), wish)
 
     @get("/{run_id:str}/join", media_type=MEDIA_TYPE)
     async def join(  # noqa: PLR0913 - one a parameter
@@ -88,11 +84,11 @@ class RunController(Controller):
         cancel_on_disconnect: Flag = None,
     ) -> Stream:
         """As the stream; or, to a client that accepts JSON and no events, what the run leaves once it has ended."""
-        wish = _Wish.of(last_event_id, stream_mode, cancel_on_disconnect)
+        wish = Wish.of(last_event_id, stream_mode, cancel_on_disconnect, MODES)
         if not _wants_json(accept):
-            return await _stream(gate, thread_id, run_id, wish)
+            return await streams.join(gate, await gate.runtime.run(thread_id, run_id), wish)
         run = await gate.runtime.run(thread_id, run_id)
-        return streams.wait(gate, run, leave=_leave(gate, run) if wish.cancel else None)
+        return streams.wait(gate, run, leave=gate.ending(run) if wish.cancel else None)
 
     @post("/{run_id:str}/cancel", status_code=202)
     async def cancel(
@@ -110,33 +106,6 @@ class RunController(Controller):
         if patient:
             await _await_end(gate, thread_id, run_id)
         return Response(b"", status_code=204 if patient else 202)
-
-
-class _Wish(Struct, frozen=True):
-    """What a reader of a run asks for."""
-
-    last_event_id: str | None
-    modes: list[str]
-    wanted: frozenset[str] | None
-    cancel: bool
-
-    @classmethod
-    def of(cls, last_event_id: str | None, stream_mode: list[str] | None, cancel_on_disconnect: str | None) -> Self:
-        modes = query.names("stream_mode", stream_mode)
-        wanted = wanted_by(stream_modes(modes, MODES, source="query"))
-        return cls(last_event_id, modes, wanted, flag("cancel_on_disconnect", cancel_on_disconnect))
-
-    @property
-    def again(self) -> dict[str, str]:
-        """The query with which the reader comes back."""
-        modes = {"stream_mode": ",".join(self.modes)} if self.modes else {}
-        return modes | ({"cancel_on_disconnect": "true"} if self.cancel else {})
-
-
-async def _stream(gate: Gate, thread_id: str, run_id: str, wish: _Wish) -> Stream:
-    run = await gate.runtime.run(thread_id, run_id)
-    source = await streams.follow(gate, run, reader_of(run, wish.last_event_id, wish.wanted))
-    return streams.stream(gate, run, source, leave=_leave(gate, run) if wish.cancel else None, again=wish.again)
 
 
 async def _cancel(runtime: Runtime, thread_id: str, run_id: str, action: CancelAction) -> None:
@@ -158,10 +127,6 @@ async def _await_end(gate: Gate, thread_id: str, run_id: str) -> None:
 def _could_not_be_undone(run: Run) -> bool:
     """Whether it was cancelled to be undone, and was not; a graph may raise an error of that name, too."""
     return run.cancel_action is CancelAction.ROLLBACK and run.error is not None and run.error.error == ROLLBACK_FAILED
-
-
-def _leave(gate: Gate, run: Run) -> Leave:
-    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)
 
 
 def _wants_json(accept: str) -> bool:

@@ -11,6 +11,7 @@ from storage.records import Run, RunStatus
 from web.answers import Beat, Leave
 from web.dependencies import Gate
 from web.gateway import schemas, wire
+from web.joining import Wish
 from web.sse import MEDIA_TYPE, Reader, frames, has_had_all, nothing_new
 
 
@@ -46,7 +47,13 @@ def said(gate: Gate, parts: Parts, reader: Reader) -> AsyncGenerator[bytes, None
     return frames(parts, _wire(gate), reader)
 
 
-async def follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
+async def join(gate: Gate, run: Run, wish: Wish) -> Stream:
+    """The stream of a run that exists, as somebody wishes who comes to it or comes back."""
+    source = await _follow(gate, run, wish.reader(run))
+    return stream(gate, run, source, leave=gate.ending(run) if wish.cancel else None, again=wish.again)
+
+
+async def _follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
     """What a reader has not had yet. Fails before the first byte, or not at all."""
     if has_had_all(run, reader):
         return nothing_new(_wire(gate))

@@ -1,6 +1,5 @@
 """Runs that exist: reading them, following them, waiting for them, cancelling them."""
 
-from functools import partial
 from typing import Annotated, Any
 
 from litestar import Controller, Response, delete, get, post
@@ -9,15 +8,14 @@ from litestar.response import Stream
 
 from storage.records import CancelAction, RunStatus
 from web import errors, query
-from web.answers import Leave
-from web.bodies import stream_modes
-from web.dependencies import Gate, LastEventId, TheGate
+from web.dependencies import LastEventId, TheGate
+from web.joining import Wish
 from web.platform import ids, schemas, streams
 from web.platform.requests import MODES
 from web.platform.schemas import Run
 from web.query import Flag, Names, flag
-from web.shapes import CLIENT_GONE, cancel_wish
-from web.sse import MEDIA_TYPE, reader_of, wanted_by
+from web.shapes import cancel_wish
+from web.sse import MEDIA_TYPE
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Offset = Annotated[int, QueryParameter(ge=0)]
@@ -68,23 +66,18 @@ class RunController(Controller):
         cancel_on_disconnect: Flag = None,
     ) -> Stream:
         """What a run says, from after the event that the client had last, else from the run's first."""
-        asked = query.names("stream_mode", stream_mode)
-        modes = stream_modes(asked, MODES, source="query")
-        cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
-        run = await ids.run(gate.runtime, thread_id, run_id, lately=True)
-        source = await streams.follow(gate, run, reader_of(run, last_event_id, wanted_by(modes)))
-        again = ({"stream_mode": ",".join(asked)} if asked else {}) | _cancelling(cancel)
-        return streams.stream(gate, run, source, leave=_leave(gate, thread_id, run_id, cancel=cancel), again=again)
+        wish = Wish.of(last_event_id, stream_mode, cancel_on_disconnect, MODES)
+        return await streams.join(gate, await ids.run(gate.runtime, thread_id, run_id, lately=True), wish)
 
     @get("/{run_id:str}/join")
     async def join(
         self, thread_id: FromPath[str], run_id: FromPath[str], gate: TheGate, cancel_on_disconnect: Flag = None
     ) -> Stream:
         """What a run leaves, once it has ended."""
-        cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
+        wish = Wish.of(None, None, cancel_on_disconnect, MODES)
         run = await ids.run(gate.runtime, thread_id, run_id, lately=True)
-        leave = _leave(gate, thread_id, run_id, cancel=cancel)
-        return streams.wait(gate, run, streams.outcome(gate, run), leave=leave, again=_cancelling(cancel))
+        leave = gate.ending(run) if wish.cancel else None
+        return streams.wait(gate, run, streams.outcome(gate, run), leave=leave, again=wish.again)
 
     @post("/{run_id:str}/cancel", status_code=202, exception_handlers=errors.PLATFORM_CANCELLING)
     async def cancel(
@@ -100,11 +93,3 @@ class RunController(Controller):
         run = await ids.run(gate.runtime, thread_id, run_id)
         await gate.runtime.cancel(thread_id, run_id, action, cancel_wish(thread_id, run_id))
         return streams.wait(gate, run, streams.nothing(gate, run), leave=None) if patient else Response(b"")
-
-
-def _leave(gate: Gate, thread_id: str, run_id: str, *, cancel: bool) -> Leave | None:
-    return partial(gate.runtime.cancel, thread_id, run_id, CancelAction.INTERRUPT, CLIENT_GONE) if cancel else None
-
-
-def _cancelling(cancel: bool) -> dict[str, str]:  # noqa: FBT001 - it is the query's own word
-    return {"cancel_on_disconnect": "true"} if cancel else {}

@@ -1,6 +1,5 @@
 """Runs without a thread of their client's: each has one of its own, which goes with it unless it is to be kept."""
 
-from functools import partial
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -10,17 +9,16 @@ from litestar.response import Stream
 
 from actors.runtime import Submission
 from storage.errors import InvalidError, RunNotFoundError, SenselessError
-from storage.records import CancelAction, Dialect, MultitaskStrategy, OnDisconnect, Run
-from web import errors, query
-from web.answers import Leave
-from web.bodies import stream_modes, strictly
+from storage.records import Dialect, MultitaskStrategy
+from web import errors
+from web.bodies import strictly
 from web.dependencies import AnyRequest, Gate, LastEventId, TheGate, key_of
+from web.joining import Wish
 from web.platform import ids, schemas, streams
 from web.platform.requests import MODES, metadata_of, run_request
 from web.platform.schemas import RunCreate
-from web.query import Flag, Names, flag
-from web.shapes import CLIENT_GONE
-from web.sse import MEDIA_TYPE, Reader, reader_of, wanted_by
+from web.query import Flag, Names
+from web.sse import MEDIA_TYPE, Reader
 from web.submissions import submission
 
 
@@ -39,13 +37,13 @@ class StatelessController(Controller):
         """Start a run and stream what it says."""
         run, parts = await gate.submit_and_follow(await _asked(gate, request, data))
         source = streams.said(gate, parts, Reader(run_id=run.run_id))
-        return streams.stream(gate, run, source, leave=_leave(gate, run), at=streams.stateless)
+        return streams.stream(gate, run, source, leave=gate.leave(run), at=streams.stateless)
 
     @post("/wait", status_code=200)
     async def wait(self, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
         run = await gate.submit(await _asked(gate, request, data))
-        return streams.wait(gate, run, streams.outcome(gate, run), leave=_leave(gate, run), at=streams.stateless)
+        return streams.wait(gate, run, streams.outcome(gate, run), leave=gate.leave(run), at=streams.stateless)
 
     @post("/batch", status_code=200)
     async def batch(self, data: JSONBody[list[RunCreate]], request: AnyRequest, gate: TheGate) -> list[schemas.Run]:
@@ -67,19 +65,12 @@ class StatelessController(Controller):
         cancel_on_disconnect: Flag = None,
     ) -> Stream:
         """What a run says, from after the event that the client had last, else from its first."""
-        asked = query.names("stream_mode", stream_mode)
-        modes = stream_modes(asked, MODES, source="query")
-        cancel = flag("cancel_on_disconnect", cancel_on_disconnect)
+        wish = Wish.of(last_event_id, stream_mode, cancel_on_disconnect, MODES)
         ids.check("run", run_id)
         run = await gate.runtime.run(None, run_id, lately=True)
         if run.rolled_back:
             raise RunNotFoundError(run_id)
-        source = await streams.follow(gate, run, reader_of(run, last_event_id, wanted_by(modes)))
-        again = ({"stream_mode": ",".join(asked)} if asked else {}) | (
-            {"cancel_on_disconnect": "true"} if cancel else {}
-        )
-        leave = _cancel(gate, run) if cancel else None
-        return streams.stream(gate, run, source, leave=leave, again=again, at=streams.stateless)
+        return await streams.join(gate, run, wish, at=streams.stateless)
 
 
 async def _asked(gate: Gate, request: AnyRequest, data: RunCreate) -> Submission:
@@ -102,11 +93,3 @@ async def _submission(gate: Gate, body: RunCreate, sent: dict[str, Any], key: st
         after_seconds=body.after_seconds,
         idempotency_key=key,
     )
-
-
-def _leave(gate: Gate, run: Run) -> Leave | None:
-    return None if run.request.on_disconnect is OnDisconnect.CONTINUE else _cancel(gate, run)
-
-
-def _cancel(gate: Gate, run: Run) -> Leave:
-    return partial(gate.runtime.cancel, run.thread_id, run.run_id, CancelAction.INTERRUPT, CLIENT_GONE)

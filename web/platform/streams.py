@@ -10,6 +10,7 @@ from actors.runtime import Parts
 from storage.records import Run, RunStatus
 from web.answers import Beat, Leave
 from web.dependencies import Gate
+from web.joining import Wish
 from web.platform import wire
 from web.platform.schemas import Outcome
 from web.shapes import failure_in
@@ -64,7 +65,14 @@ def said(gate: Gate, parts: Parts, reader: Reader) -> AsyncGenerator[bytes, None
     return frames(parts, _wire(gate), reader)
 
 
-async def follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
+async def join(gate: Gate, run: Run, wish: Wish, *, at: Callable[[Run], str] = place) -> Stream:
+    """The stream of a run that exists, as somebody wishes who comes to it or comes back."""
+    source = await _follow(gate, run, wish.reader(run))
+    leave = gate.ending(run) if wish.cancel else None
+    return stream(gate, run, source, leave=leave, again=wish.again, at=at)
+
+
+async def _follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
     """What a reader has not had yet. Fails before the first byte, or not at all."""
     if has_had_all(run, reader):
         return nothing_new(_wire(gate))
