@@ -1,5 +1,6 @@
 """`treadle dev`: check what can be checked at once, start Ray, serve until told to stop."""
 
+import errno
 import fcntl
 import ipaddress
 import os
@@ -207,7 +208,8 @@ def _listening(host: str, port: int) -> Generator[socket.socket, None, None]:
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise UnusableError(f"Cannot listen on {_shown(host)}:{port}: {error.strerror}") from None
+            cure = ". Choose another with --port" if error.errno == errno.EADDRINUSE else ""
+            raise UnusableError(f"Cannot listen on {_shown(host)}:{port}: {error.strerror}{cure}") from None
         yield listener
 
 

@@ -73,8 +73,14 @@ def test_an_option_that_makes_no_sense_is_refused(options):
 def test_a_port_in_use_is_said_at_once(server, tmp_path):
     port = server.url.rpartition(":")[2]
     [line] = refusal("--config", GRAPHS, "--port", port, "--data", tmp_path / "data")
-    assert line == f"treadle: Cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert line == f"treadle: Cannot listen on 127.0.0.1:{port}: Address already in use. Choose another with --port"
     assert not (tmp_path / "data").exists()
+
+
+def test_a_host_that_is_not_of_this_machine_is_no_matter_of_ports(free_port, tmp_path):
+    options = ("--host", "192.0.2.1", "--insecure", "--port", free_port, "--data", tmp_path / "data")
+    [line] = refusal("--config", GRAPHS, *options)
+    assert line == f"treadle: Cannot listen on 192.0.2.1:{free_port}: Cannot assign requested address"
 
 
 def test_a_data_folder_in_use_is_said_at_once(server, free_port):
