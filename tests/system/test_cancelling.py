@@ -65,9 +65,9 @@ async def test_a_run_that_ended_by_itself_is_not_cancelled(http, prefix, thread_
 async def test_a_run_that_waits_runs_no_code_and_the_thread_stays_busy(http, prefix, thread_id, action):
     first = await working(http, prefix, thread_id)
     waits = await create(http, prefix, thread_id, **work("waits", multitask_strategy="enqueue"))
-    reader = asyncio.create_task(http.get(f"{prefix}/threads/{thread_id}/runs/{waits}/stream"))
-    await post_cancel(http, prefix, thread_id, waits, action=action, wait="1")
-    assert names(parse((await reader).content, prefix)) == ["end"]
+    async with http.stream("GET", f"{prefix}/threads/{thread_id}/runs/{waits}/stream") as reader:
+        await post_cancel(http, prefix, thread_id, waits, action=action, wait="1")
+        assert names(parse(await reader.aread(), prefix)) == ["end"]
     run = await read(http, thread_id, waits)
     assert (run["attempt"], run["status"]) == (0, "error" if action == "rollback" else "interrupted")
     assert (await http.get(f"/threads/{thread_id}")).json()["status"] == "busy"
