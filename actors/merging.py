@@ -28,6 +28,11 @@ def stored_thread(thread: Thread, run: Run) -> Thread:
     return replace(thread, metadata={**thread.metadata, "graph_id": run.graph_id, "assistant_id": run.assistant_id})
 
 
+def replaced_in(thread: Thread) -> dict[str, Any]:
+    """What `stored_thread` replaces; None where there is nothing."""
+    return {name: thread.metadata.get(name) for name in ("graph_id", "assistant_id")}
+
+
 def _request(run: Run, assistant: Assistant, thread: Thread) -> RunRequest:
     request = run.request
     configurable = {

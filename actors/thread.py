@@ -22,7 +22,7 @@ from actors.liverun import (
     seconds_until_due,
 )
 from actors.logbook import Logbook, closing
-from actors.merging import merged, stored_thread
+from actors.merging import merged, replaced_in, stored_thread
 from actors.outcomes import Leaving, Position
 from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import StateUpdate, Submission
@@ -179,6 +179,7 @@ class ThreadActor:
                 run=run,
                 epoch=self.epoch,
                 new_thread=None if self._thread else submission.new_thread,
+                replaced=replaced_in(thread),
                 again=submission.again,
                 dropped=tuple(ended for ended, _ in dropped.values()),
                 recording=recording if dropped else None,
@@ -293,6 +294,8 @@ class ThreadActor:
     def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
         """Tell it once it is committed: the status is readable before the stream ends."""
         self.voice.end(end)
+        if run.rolled_back:
+            self._thread = None  # it speaks again with whom it spoke before
         del self._live[run.run_id]
         live.settled.set_result(run)
 

@@ -276,6 +276,8 @@ class Admission(Struct, frozen=True, kw_only=True):
     run: Run
     epoch: int
     new_thread: Thread | None = None
+    replaced: dict[str, Any] = {}
+    """What the thread's metadata said where the run's graph and assistant come; None where they said nothing."""
     again: bool = False
     """Whether this may have been asked before, and the answer was lost."""
     dropped: tuple[Run, ...] = ()

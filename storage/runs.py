@@ -71,7 +71,7 @@ def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | Non
     outcomes = each(partial(_admitted, writer), asked)
     admitted = [one for one in accepted(outcomes) if one]
     threads.occupy(writer, admitted)
-    _put(writer, "insert", partial(_row, writer), [one.run for one in admitted])
+    writer.put("runs", "insert", [(one.run.thread_id, _row(writer, one)) for one in admitted])
     _put(writer, "wish", _wanted, [one.wish for one in admitted if one.wish and _can_change(writer, one.wish)])
     recordings.put(writer, _recordings(_not_refused(asked, outcomes)))
     _settle(writer, [Settlement(run=run, epoch=one.epoch) for one in admitted for run in one.dropped])
@@ -221,6 +221,9 @@ def _settle(writer: Writer, asked: Sequence[Settlement]) -> list[Settlement | Se
     recordings.put(writer, _recordings(_not_refused(asked, outcomes)))
     _put(writer, "settle", _end, [one.run for one in settled])
     threads.settle(writer, settled)
+    undone = [one.run for one in settled if one.run.rolled_back]
+    _put(writer, "hand_on", _place, undone)
+    threads.give_back(writer, undone)
     for one in settled:
         if one.run.request.temporary and not writer.thread(one.run.thread_id).unfinished:
             garbage.leave(writer, one.run.thread_id, one.run.ended_at or one.run.updated_at)
@@ -263,12 +266,17 @@ def _put(writer: Writer, name: str, row: Callable[[N], dict[str, Any]], given: S
     writer.put("runs", name, [(run.thread_id, row(run)) for run in given])
 
 
+def _place(run: Run) -> dict[str, Any]:
+    return {"run_id": run.run_id, "thread_id": run.thread_id}
+
+
 def _wanted(wish: Wish) -> dict[str, Any]:
     return {"run_id": wish.run_id, "cancel_action": wish.action, "cancel_reason": wish.reason}
 
 
-def _row(writer: Writer, run: Run) -> dict[str, Any]:
+def _row(writer: Writer, asked: Admission) -> dict[str, Any]:
     """A run that is admitted: what comes with its end is NULL until then."""
+    run = asked.run
     return {
         "run_id": run.run_id,
         "thread_id": run.thread_id,
@@ -291,6 +299,7 @@ def _row(writer: Writer, run: Run) -> dict[str, Any]:
         "webhook": run.request.webhook,
         "environment": writer.server.environment,
         "release": writer.server.release,
+        "replaced": queries.encode(asked.replaced),
     }
 
 

@@ -95,6 +95,13 @@ def settle(writer: Writer, settlements: Sequence[Settlement]) -> None:
     _put(writer, "settle", [_left(one.run, one.standing) for one in settlements if one.standing])
 
 
+def give_back(writer: Writer, undone: Sequence[Run]) -> None:
+    """Have threads speak with whom they spoke before runs that were rolled back, and look at them again."""
+    for run in undone:
+        writer.note_thread(run.thread_id, record=None)
+    _put(writer, "give_back", [{"thread_id": run.thread_id, "run_id": run.run_id} for run in undone])
+
+
 def stand(writer: Writer, asked: Sequence[Stand]) -> list[ServiceError | None]:
     """Note how changes of their states leave threads."""
     writer.look_up_threads(one.thread_id for one in asked)

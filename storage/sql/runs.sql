@@ -3,18 +3,18 @@
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook, environment, release
+    idempotency_key, webhook, environment, release, replaced
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
     $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at,
-    $idempotency_key, $webhook, $environment, $release
+    $idempotency_key, $webhook, $environment, $release, $replaced
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook, environment, release
+    idempotency_key, webhook, environment, release, replaced
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
@@ -22,7 +22,8 @@ SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::
        unnest($queued_at::TIMESTAMPTZ[]), unnest($started_at::TIMESTAMPTZ[]), unnest($tags::VARCHAR[][]),
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
        unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]),
-       unnest($webhook::VARCHAR[]), unnest($environment::VARCHAR[]), unnest($release::VARCHAR[]);
+       unnest($webhook::VARCHAR[]), unnest($environment::VARCHAR[]), unnest($release::VARCHAR[]),
+       unnest($replaced::JSON[]);
 
 -- name: begin
 -- An attempt has started.
@@ -54,6 +55,18 @@ UPDATE runs
            unnest($cancel_reason::VARCHAR[]) AS cancel_reason
   ) AS given
  WHERE runs.run_id = given.run_id;
+
+-- name: hand_on
+-- A run that was rolled back has replaced nothing: what it had replaced, the next one has that stays.
+UPDATE runs
+   SET replaced = (SELECT replaced FROM runs WHERE run_id = $run_id)
+ WHERE run_id = (
+    SELECT arg_min(run_id, admission)
+      FROM runs
+     WHERE thread_id = $thread_id
+       AND NOT rolled_back
+       AND admission > (SELECT admission FROM runs WHERE run_id = $run_id)
+ );
 
 -- name: forget
 -- It is deleted, and what it cost stays for accounting.

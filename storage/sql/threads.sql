@@ -90,6 +90,23 @@ UPDATE threads
   ) AS given
  WHERE threads.thread_id = given.thread_id;
 
+-- name: give_back
+-- A run that was rolled back has not happened: the thread speaks again with whom it spoke before, unless a later run or
+-- somebody else has said otherwise.
+UPDATE threads
+   SET metadata = json_merge_patch(threads.metadata, gone.replaced)
+  FROM runs AS gone
+ WHERE threads.thread_id = $thread_id
+   AND gone.run_id = $run_id
+   AND gone.replaced IS NOT NULL
+   AND threads.metadata ->> 'graph_id' = gone.graph_id
+   AND threads.metadata ->> 'assistant_id' = gone.assistant_id
+   AND NOT EXISTS (
+     SELECT 1
+       FROM runs AS later
+      WHERE later.thread_id = $thread_id AND NOT later.rolled_back AND later.admission > gone.admission
+   );
+
 -- name: delete
 DELETE FROM threads WHERE thread_id = $thread_id;
 

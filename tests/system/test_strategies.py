@@ -79,14 +79,56 @@ async def test_rollback_starts_from_the_state_before_the_old_run(http, prefix, t
 
 
 async def test_a_rolled_back_first_run_leaves_an_empty_thread(http, prefix, thread_id):
+    metadata = (await http.get(f"{prefix}/threads/{thread_id}")).json()["metadata"]
     run_id = await working(http, prefix, thread_id)
     answer = await http.post(f"{prefix}/threads/{thread_id}/runs/{run_id}/cancel?action=rollback&wait=1")
     assert answer.status_code == (204 if prefix else 200), answer.text
     thread = (await http.get(f"{prefix}/threads/{thread_id}")).json()
     assert (thread["status"], thread["values"], thread["error"], thread["interrupts"]) == ("idle", None, None, {})
+    assert thread["metadata"] == metadata
     assert (await http.get(f"{prefix}/threads/{thread_id}/state")).json()["checkpoint"] is None
     assert (await http.post(f"{prefix}/threads/{thread_id}/history", json={"limit": 9})).json() == []
     assert (await wait(http, prefix, thread_id, **work("next")))["done"][0] == "next: begun"
+
+
+async def speaks_with(http, thread_id):
+    """The graph that the thread's metadata name, if they name one."""
+    return (await http.get(f"/threads/{thread_id}")).json()["metadata"].get("graph_id")
+
+
+async def rolled_back(http, prefix, thread_id, run_id):
+    await http.post(f"{prefix}/threads/{thread_id}/runs/{run_id}/cancel?action=rollback&wait=1")
+
+
+async def test_a_thread_speaks_with_whom_it_spoke_before_the_runs_that_were_rolled_back(http, prefix, thread_id):
+    await wait(http, prefix, thread_id, assistant_id="echo", input={"messages": []})
+    first = await working(http, prefix, thread_id, multitask_strategy="enqueue")
+    queued = {"multitask_strategy": "enqueue", "input": {}}
+    second = await create(http, prefix, thread_id, assistant_id="asking", **queued)
+    third = await create(http, prefix, thread_id, assistant_id="nested", after_seconds=3600, **queued)
+    await rolled_back(http, prefix, thread_id, second)
+    assert await speaks_with(http, thread_id) == "nested"
+    await rolled_back(http, prefix, thread_id, third)
+    assert await speaks_with(http, thread_id) == "working"
+    await rolled_back(http, prefix, thread_id, first)
+    assert await speaks_with(http, thread_id) == "echo"
+
+
+async def test_who_displaces_runs_speaks_and_if_it_is_undone_too_nobody_has(http, prefix, thread_id):
+    await working(http, prefix, thread_id)
+    await create(http, prefix, thread_id, assistant_id="asking", input={}, multitask_strategy="enqueue")
+    last = await working(http, prefix, thread_id, word="last", multitask_strategy="rollback")
+    assert await speaks_with(http, thread_id) == "working"
+    await rolled_back(http, prefix, thread_id, last)
+    assert await speaks_with(http, thread_id) is None
+
+
+async def test_what_a_client_has_said_of_its_thread_meanwhile_stays(http, prefix, thread_id):
+    run_id = await working(http, prefix, thread_id)
+    await http.patch(f"{prefix}/threads/{thread_id}", json={"metadata": {"graph_id": "echo", "mood": "good"}})
+    await rolled_back(http, prefix, thread_id, run_id)
+    metadata = (await http.get(f"{prefix}/threads/{thread_id}")).json()["metadata"]
+    assert (metadata["graph_id"], metadata["mood"]) == ("echo", "good")
 
 
 async def test_a_rolled_back_answer_leaves_the_question(http, prefix, thread_id):
@@ -147,9 +189,9 @@ async def test_twenty_runs_go_in_order_whatever_their_ends(http, prefix, thread_
 
 async def test_a_displaced_run_says_how_it_ended(http, prefix, thread_id):
     first = await working(http, prefix, thread_id)
-    reader = asyncio.create_task(http.get(f"{prefix}/threads/{thread_id}/runs/{first}/stream"))
-    await stream(http, prefix, thread_id, **work("second", multitask_strategy="rollback"))
-    events = parse((await reader).content, prefix)
+    async with http.stream("GET", f"{prefix}/threads/{thread_id}/runs/{first}/stream") as reader:
+        await stream(http, prefix, thread_id, **work("second", multitask_strategy="rollback"))
+        events = parse(await reader.aread(), prefix)
     assert events[-1].data == (None if prefix else {"run_id": first, "status": "rollback"})
     assert "error" not in names(events)
     again = parse((await http.get(f"/api/threads/{thread_id}/runs/{first}/stream")).content, "/api")

@@ -14,7 +14,7 @@ from storage.records import Assistant, Binding, Run, RunStatus, Thread
 FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
 STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
 FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each")]
-COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook", "webhook_sent_at"}
+COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook", "webhook_sent_at", "replaced"}
 PAGING = {"limit", "offset", "statuses", "before", "after", "types"}
 MIGRATIONS = {"version", "name", "number"}
 LOOKING = {"lately", "include_active", "run_ids"}

@@ -3,7 +3,7 @@
 from itertools import count
 
 import duckdb
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
 from storage.records import Admission, Binding, Failure, RunStatus, Settlement, Standing, ThreadStatus
 from storage.runs import Start
-from storage.threads import Creation, Deletion
+from storage.threads import Creation, Deletion, Patch
 from tests.factories import NOON, a_run, a_thread
 from tests.unit.conftest import a_writer, do
 
@@ -285,6 +285,56 @@ def test_a_deleted_thread_leaves_rows_for_accounting_and_nothing_that_was_said(w
     assert kept == [(run.run_id, None, True)]
     (again,) = do(writer, bindings.bind, [Bind("t1", must_exist=False)])
     assert (again.epoch, again.next_seq) == (2, bindings.BLOCK + 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    original=st.sampled_from([{}, {"graph_id": "by hand"}, {"graph_id": "x", "assistant_id": "y", "owner": "me"}]),
+    fates=st.lists(st.booleans(), min_size=1, max_size=5),
+    order=st.randoms(use_true_random=False),
+)
+def test_a_thread_speaks_as_if_runs_that_were_rolled_back_had_never_come(original, fates, order):
+    """They come one after another, and end in any order, some of them before others have come."""
+    with duckdb.connect() as db:
+        migrate(db)
+        writer = a_writer(db)
+        do(writer, threads.create, [Creation(a_thread(metadata=original), existing_ok=False)])
+        do(writer, bindings.bind, [Bind("t1", must_exist=True)])
+        coming = [a_run(graph_id=f"graph {number}", rolled_back=fate) for number, fate in enumerate(fates)]
+        begun, stay = [], []
+        while coming or begun:
+            if coming and (not begun or order.random() < 0.6):
+                run = coming.pop(0)
+                said = {name: metadata_now(writer).get(name) for name in ("graph_id", "assistant_id")}
+                admitted = replace(run, rolled_back=False)
+                do(writer, runs.admit, [Admission(run=admitted, epoch=1, replaced=said)])
+                begun.append(run)
+                stay.append(run)
+            else:
+                run = begun.pop(order.randrange(len(begun)))
+                do(writer, runs.settle, [Settlement(run=replace(run, status=RunStatus.ERROR), epoch=1)])
+                stay = [one for one in stay if one is not run or not run.rolled_back]
+            last = {"graph_id": stay[-1].graph_id, "assistant_id": "a1"} if stay else {}
+            assert metadata_now(writer) == original | last
+
+
+def metadata_now(writer):
+    """As the next one who creates the thread would see them, which is what is remembered; and as they are stored."""
+    (seen,) = do(writer, threads.create, [Creation(a_thread(), existing_ok=True)])
+    stored = threads.get(writer.db, "t1")
+    assert seen.metadata == stored.metadata
+    return stored.metadata
+
+
+def test_what_somebody_else_has_said_of_a_thread_stays_when_a_run_is_rolled_back(writer):
+    do(writer, threads.create, [Creation(a_thread(), existing_ok=False)])
+    do(writer, bindings.bind, [Bind("t1", must_exist=True)])
+    run = a_run()
+    do(writer, runs.admit, [Admission(run=run, epoch=1, replaced={"graph_id": None, "assistant_id": None})])
+    do(writer, threads.patch, [Patch("t1", {"graph_id": "by hand"}, NOON)])
+    undone = replace(run, status=RunStatus.ERROR, rolled_back=True)
+    do(writer, runs.settle, [Settlement(run=undone, epoch=1)])
+    assert metadata_now(writer) == {"graph_id": "by hand", "assistant_id": "a1"}
 
 
 def test_what_is_forgotten_is_looked_up_again_and_what_is_needed_now_is_not_forgotten(db):
