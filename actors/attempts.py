@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.errors import ROLLBACK_FAILED, NotHereError
 from actors.liverun import (
@@ -59,6 +60,7 @@ class Attempts:
         executor: ExecutorPort,
         voice: Voice,
         log: Logbook,
+        gate: asyncio.Lock,
         around: Surroundings,
     ) -> None:
         self._thread_id = binding.thread_id
@@ -67,6 +69,7 @@ class Attempts:
         self._executor = executor
         self._voice = voice
         self._log = log
+        self._gate = gate
         self._around = around
         self._after_cancel = was_cancelled(binding.thread)
         self._starts: set[asyncio.Task[None]] = set()
@@ -76,6 +79,8 @@ class Attempts:
 
         It outlives the work, so that stopping it can never leave the thread stuck.
         """
+        if live.is_worn_out:
+            await self._close_to_wishes(live)
         if live.stop.is_set():  # cancelled before its first step, or before its process died
             return await self._end_as_wanted(live)
         if live.is_worn_out:
@@ -94,6 +99,9 @@ class Attempts:
         work = self._executor.start(live.run, self._sayer(live), after_cancel=self._after_cancel, human_id=human_id)
         telling = asyncio.create_task(self._tell_of(work), name=f"tell of {live.run.run_id}")
         status, outcome = await outlive(work, live.stop, limits.grace, limits.timeout)
+        await self._close_to_wishes(live)
+        if live.stop.is_set():  # it came before the end, whatever the graph made of it
+            status, outcome = RunStatus.INTERRUPTED, outcome and replace(outcome, failure=None)
         telling.cancel()
         work.close()
         self._log.add(work.told())
@@ -105,6 +113,11 @@ class Attempts:
         if not work.has_ended:
             self._around.on_lost()  # what cannot be cancelled ends with its process
         return end
+
+    async def _close_to_wishes(self, live: LiveRun) -> None:
+        """From here on a wish to end the run comes too late; one that is being kept is waited for, and counts."""
+        async with self._gate:
+            live.is_over = True
 
     async def _undo(self, live: LiveRun, work: Work) -> Part | None:
         if work.has_ended:

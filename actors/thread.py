@@ -7,6 +7,7 @@ what is alive (the tape, the runs in hand) and keeps the order: commit first, th
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -57,13 +58,13 @@ class ThreadActor:
         self.epoch = binding.epoch
         self.voice = Voice(binding, ledger, around.scribe)
         self._log = Logbook(binding.thread_id, binding.epoch, binding.log)
-        self._attempts = Attempts(binding, ledger, executor, self.voice, self._log, around)
         self._around = around
         self._ledger = ledger
         self._executor = executor
         self._thread = binding.thread
         self._mailbox = asyncio.Lock()  # first come, first served: the order of admission
         self._gate = asyncio.Lock()  # the lane does not change while what it decides is being committed
+        self._attempts = Attempts(binding, ledger, executor, self.voice, self._log, self._gate, around)
         self._closed = False
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -82,7 +83,10 @@ class ThreadActor:
         return await asyncio.shield(self._hold(self._submit(submission), "submit"))
 
     async def cancel(self, run_id: str, action: CancelAction, reason: str) -> None:
-        """Return once the wish is kept, so that the run ends whatever happens. The first wish stays."""
+        """Return once the wish is kept, so that the run ends whatever happens. The first wish stays.
+
+        NotHereError if it comes too late: once the run has ended by itself.
+        """
         live = self._in_hand(run_id)
         if live.wished is None:
             live.wished = self._hold(self._wish(live, action, reason), f"cancel {run_id}")
@@ -106,7 +110,8 @@ class ThreadActor:
             self._check_here()
             for run_id in reversed(list(self._live)):  # those that wait first, so that none of them starts
                 if run_id in self._live:
-                    await self.cancel(run_id, CancelAction.INTERRUPT, "the thread was deleted")
+                    with suppress(NotHereError):  # it has just ended by itself
+                        await self.cancel(run_id, CancelAction.INTERRUPT, "the thread was deleted")
             if self._live:
                 await self._quiet.wait()
             await self._executor.forget(self.thread_id)
@@ -121,7 +126,8 @@ class ThreadActor:
         async with self._mailbox:
             self._check_here()
             if live := self._live.get(run.run_id):
-                await self.cancel(run.run_id, CancelAction.INTERRUPT, "the run was deleted")
+                with suppress(NotHereError):  # it has just ended by itself
+                    await self.cancel(run.run_id, CancelAction.INTERRUPT, "the run was deleted")
                 run = await asyncio.shield(live.settled)
             if self._lane.active is not None:
                 raise InFlightError(f"Thread {self.thread_id} has in-flight runs: {', '.join(self._live)}")
@@ -191,7 +197,7 @@ class ThreadActor:
         self.voice.tape.open_run(run.run_id)
         for run_id, ending in dropped.items():
             self._live[run_id].dropped = ending
-        if wish:
+        if wish and not self._live[wish.run_id].is_over:
             self._live[wish.run_id].want(wish.action, wish.reason)
         self._enter(lane, effects)
         self._watch_delays(lane.delayed & {run.run_id})
@@ -218,20 +224,27 @@ class ThreadActor:
 
     async def _wish(self, live: LiveRun, action: CancelAction, reason: str) -> None:
         async with self._gate:
-            run_id = live.run.run_id
-            if live.is_over or live.dropped or live.run.cancel_action is not None:
+            self._check_here()  # it may have left while this waited
+            if live.dropped or live.run.cancel_action is not None:
                 return
-            lane, effects = advance(self._lane, Cancelled(run_id, action is CancelAction.ROLLBACK))
-            for effect in effects:
-                if isinstance(effect, Drop):
-                    ended, end = self._dropped(effect, reason)
-                    async with self._log.handing_in(closing(ended, None)) as recording:
-                        await self._ledger.settle(Settlement(run=ended, epoch=self.epoch, recording=recording))
-                    live.dropped = (ended, end)
-                elif isinstance(effect, Stop):
-                    await self._ledger.wish(self._wish_for(effect, reason))
-                    live.want(action, reason)
-            self._enter(lane, effects)
+            if not live.is_over:
+                await self._keep_wish(live, action, reason)
+                return
+        await asyncio.shield(live.settled)
+        raise NotHereError
+
+    async def _keep_wish(self, live: LiveRun, action: CancelAction, reason: str) -> None:
+        lane, effects = advance(self._lane, Cancelled(live.run.run_id, action is CancelAction.ROLLBACK))
+        for effect in effects:
+            if isinstance(effect, Drop):
+                ended, end = self._dropped(effect, reason)
+                async with self._log.handing_in(closing(ended, None)) as recording:
+                    await self._ledger.settle(Settlement(run=ended, epoch=self.epoch, recording=recording))
+                live.dropped = (ended, end)
+            elif isinstance(effect, Stop):
+                await self._ledger.wish(self._wish_for(effect, reason))
+                live.want(action, reason)
+        self._enter(lane, effects)
 
     async def _update(self, change: StateUpdate) -> bytes:
         async with self._mailbox:
