@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
+from actors.addresses import Addresses
 from actors.errors import GoneError, NotHereError, RunEndedError
 from actors.links import Links, Peer
 from actors.remote import RemoteLedger
@@ -45,12 +46,12 @@ _DECODER = msgspec.msgpack.Decoder(list[Part] | Gap)
 class Client:
     """`actors.runtime.Runtime`, for one gateway."""
 
-    def __init__(self, links: Links, *, ledger: str, directory: str, assistants: list[Assistant]) -> None:
-        """`ledger` and `directory` are addresses."""
-        self._links = links
-        self._ledger = RemoteLedger(links.to(ledger))
-        self._directory = links.to(directory)
-        self._lobby = links.to(directory, "lobby.")
+    def __init__(self, addresses: Addresses, assistants: list[Assistant]) -> None:
+        """For the event loop that runs. `assistants` are those that every graph has from the start."""
+        self._links = links = Links()
+        self._ledger = RemoteLedger(links.to(addresses.ledger))
+        self._directory = links.to(addresses.directory)
+        self._lobby = links.to(addresses.directory, "lobby.")
         self._places: OrderedDict[str, Peer] = OrderedDict()
         self._created: OrderedDict[str, None] = OrderedDict()  # need not be looked up before their first run
         self._any_reader: Peer | None = None
@@ -181,8 +182,8 @@ class Client:
     async def delete_run(self, thread_id: str, run_id: str) -> None:
         await self._ask(thread_id, "delete_run", await self._ledger.run(thread_id, run_id))
 
-    async def owed_webhooks(self) -> list[tuple[str, str]]:
-        return await self._ledger.owed_webhooks()
+    def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
+        return self._ledger.owed_webhooks()
 
     async def told(self, run: Run) -> None:
         await self._ledger.told(Told(run.thread_id, run.run_id, datetime.now(UTC)))

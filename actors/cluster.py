@@ -7,14 +7,15 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Generator
+import time
+from collections.abc import Awaitable, Callable, Collection, Generator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from uuid import UUID, uuid5
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported
@@ -25,8 +26,10 @@ os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # a line that a graph prints twice
 import ray
 import uvloop
 from msgspec import Struct
-from ray.exceptions import RayError
+from ray._private.services import find_gcs_addresses
+from ray.exceptions import ActorUnavailableError, RayError
 
+from actors.addresses import Addresses
 from actors.catalog import Catalog, GraphInfo
 from actors.client import Client
 from actors.directory import Directory, DirectorySettings
@@ -49,14 +52,28 @@ OBJECT_STORE = 150 * 2**20
 START_WITHIN = 120.0
 """Seconds for the first slot to load the graphs."""
 
+RESTARTING_PAUSE = 0.2
+"""Seconds."""
+
 CLOSE_WITHIN = 3.0
 """Seconds for the ledger to commit what is waiting."""
+
+NAMESPACE = "treadle"
 
 LOOPBACK = "127.0.0.2"
 """Where Ray's processes listen. Given 127.0.0.1, Ray takes an address that others can reach instead."""
 
 SYSTEM_ASSISTANTS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 """The namespace of their ids (`spec/platform.md` §3)."""
+
+
+ON_THE_HEAD = {"node:__internal_head__": 0.0001}
+"""Our processes reach one another by sockets in a folder, so all of them are on one node. It is a share of what Ray
+counts there; the smallest that it knows."""
+
+
+class JoinError(ServiceError):
+    """The Ray that was named cannot be joined. The message is one line, for the user."""
 
 
 class ClusterSettings(Struct, frozen=True):
@@ -68,63 +85,96 @@ class ClusterSettings(Struct, frozen=True):
     limits: RunLimits
     tape_limits: TapeLimits
     server: Deployment = Deployment()
+    left_open: frozenset[str] = frozenset()
+    """Names of those of the above that nobody has asked for: actors that are there already may have been given others.
+    """
 
 
 class Cluster:
-    """Ray on this machine, with our actors in it; ends with `close`."""
+    """Our actors in a Ray of this machine; ends with `close`."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
-        """Take some seconds. Call it in the main thread, before there is an event loop."""
-        _start_ray()
-        self._addresses = Addresses.of_session(_session())
+    def __init__(self, settings: ClusterSettings, address: str | None = None) -> None:
+        """In a Ray of our own, which takes some seconds; or in the one at `address`, with the actors that are there.
+
+        Call it in the main thread, before there is an event loop. Raises JoinError.
+        """
+        self._is_ours = address is None
+        _start_ray() if address is None else _join_ray(address)
         try:
-            self._actors = [_create(_LedgerActor, self._addresses, settings)]
-            self._actors.append(_create(_DirectoryActor, self._addresses, settings))
-            _ask(self._addresses.ledger, "open")
-            self.catalog: Catalog = _ask(self._addresses.directory, "catalog")
-            now = datetime.now(UTC)
-            self._assistants = [system_assistant(graph, now) for graph in self.catalog.graphs]
-            _ask(self._addresses.ledger, "put_assistants", self._assistants)
+            self.address: str = ray.get_runtime_context().gcs_address
+            self._session = _session()
+            self._raylet: str = _node()["RayletSocketName"]
+            self.addresses = Addresses.of_session(self._session)
+            self._settle_in(settings)
+        except RayError as error:
+            self.close()
+            raise JoinError(f"Ray at {self.address} does not start our actors: {_line(error)}") from error
         except BaseException:
             self.close()
             raise
+        if not self._is_ours:
+            ray.shutdown()  # what is needed from now on goes past Ray, which would take this process down with it
 
     def client(self) -> Client:
         """A way to the threads, for the event loop that runs."""
-        addresses = self._addresses
-        return Client(Links(), ledger=addresses.ledger, directory=addresses.directory, assistants=self._assistants)
+        return Client(self.addresses, self.assistants)
+
+    async def ended(self) -> None:
+        """Return when Ray has ended here, in whatever way: its daemon's death is the end of a connection to it."""
+        with suppress(OSError):
+            reader, writer = await asyncio.open_unix_connection(self._raylet)
+            with closing(writer):
+                await reader.read()
 
     def close(self) -> None:
-        """Commit what is waiting, then end every process. Runs under way go on at the next start."""
-        session = _session()
-        with suppress_unavailable():
-            _ask(self._addresses.ledger, "close", within=CLOSE_WITHIN)
+        """If Ray is ours, commit what is waiting, then end every process. Runs under way go on at the next start."""
+        if self._is_ours:
+            with suppress_unavailable():
+                _ask(self.addresses.ledger, "close", within=CLOSE_WITHIN)
         ray.shutdown()
-        shutil.rmtree(session, ignore_errors=True)  # Ray itself never removes it
+        if self._is_ours:
+            shutil.rmtree(self._session, ignore_errors=True)  # Ray itself never removes it
+
+    def _settle_in(self, wanted: ClusterSettings) -> None:
+        """Find our actors, or start them; those that were started in vain are taken out again."""
+        are_there = bool(ray.util.list_named_actors())
+        actors = [_find_or_create(server, self.addresses, wanted) for server in (_LedgerActor, _DirectoryActor)]
+        try:
+            self.settings: ClusterSettings = _insist(actors[0].settings.remote)
+            refuse_others(wanted, self.settings)
+            _ask(self.addresses.ledger, "open")
+            self.catalog: Catalog = _ask(self.addresses.directory, "catalog")
+            now = datetime.now(UTC)
+            self.assistants = [system_assistant(graph, now) for graph in self.catalog.graphs]
+            _ask(self.addresses.ledger, "put_assistants", self.assistants)
+        except BaseException:
+            _remove([] if are_there else actors)
+            raise
+        if self.catalog.problems and not are_there:
+            _remove(actors)
 
 
-class Addresses(Struct, frozen=True):
-    """Where our processes listen: sockets in a folder that nobody else can enter."""
+def refuse_others(wanted: ClusterSettings, present: ClusterSettings) -> None:
+    """Raise JoinError, which names them, if there are settings that would not be obeyed."""
+    names = [name for name in ClusterSettings.__struct_fields__ if name not in ("left_open", *wanted.left_open)]
+    if others := [name for name in names if getattr(wanted, name) != getattr(present, name)]:
+        named = ", ".join(NAMES_OF_SETTINGS.get(name, name) for name in others)
+        raise JoinError(
+            f"The threads of that Ray are served with another {named} "
+            f"(it has {present.project.root} and {present.data}), and there can be only one."
+        )
 
-    folder: str
 
-    @classmethod
-    def of_session(cls, session: Path) -> Self:
-        folder = session / "links"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return cls(str(folder))
-
-    @property
-    def ledger(self) -> str:
-        return f"{self.folder}/ledger"
-
-    @property
-    def directory(self) -> str:
-        return f"{self.folder}/directory"
-
-    def slot(self, number: int) -> str:
-        """A new one for every process, also when the directory has restarted and counts anew."""
-        return f"{self.folder}/slot-{number}-{os.getpid()}"
+NAMES_OF_SETTINGS = {
+    "project": "--config",
+    "data": "--data",
+    "warm": "--warm",
+    "most": "--max",
+    "limits": "TREADLE_CANCEL_GRACE, TREADLE_RUN_TIMEOUT or TREADLE_MAX_WAITING",
+    "tape_limits": "TREADLE_TAPE_HOURS, TREADLE_TAPE_RUN_BYTES or TREADLE_TAPE_BYTES",
+    "server": "TREADLE_ENVIRONMENT or TREADLE_RELEASE",
+}
+"""As whoever starts a server knows them."""
 
 
 def system_assistant(graph: GraphInfo, now: datetime) -> Assistant:
@@ -151,12 +201,17 @@ class _Server:
 
     def __init__(self, *args: Any) -> None:
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+        self._settings = args[-1]
         self._listening = Future[str]()
         threading.Thread(target=self._live, args=args, name="home", daemon=True).start()
 
     async def listening(self) -> str:
         """The address, as soon as somebody answers there."""
         return await asyncio.wrap_future(self._listening)
+
+    async def settings(self) -> Any:
+        """What it was started with."""
+        return self._settings
 
     def __repr__(self) -> str:
         """How Ray names it in front of each line that its process prints."""
@@ -241,7 +296,7 @@ class _Launcher:
         self._links = links
 
     async def launch(self, number: int) -> RemoteSlot:
-        options = {"num_cpus": 0, "max_restarts": 0, "enable_task_events": False}
+        options = {"num_cpus": 0, "resources": ON_THE_HEAD, "max_restarts": 0, "enable_task_events": False}
         actor: Any = ray.remote(_SlotActor).options(**options).remote(number, self._addresses, self._settings)
         address: str = await actor.listening.remote()
         slot = RemoteSlot(address, self._links.to(address), partial(ray.kill, actor))
@@ -249,19 +304,33 @@ class _Launcher:
         return slot
 
 
-def _create(server: type[_Server], addresses: Addresses, settings: ClusterSettings) -> Any:
-    """The actor, as soon as it listens."""
+def _find_or_create(server: type[_Server], addresses: Addresses, settings: ClusterSettings) -> Any:
+    """The actor, as soon as it listens. Of those who come together, one creates it."""
     options = {
         "name": server.name,
+        "get_if_exists": True,
         "lifetime": "detached",
         "num_cpus": 0,
+        "resources": ON_THE_HEAD,
         "max_restarts": -1,
         "max_task_retries": 0,  # Ray would repeat calls that were executed; ours are repeated by id
         "enable_task_events": False,
     }
     actor: Any = ray.remote(server).options(**options).remote(addresses, settings)
-    ray.get(actor.listening.remote(), timeout=START_WITHIN)
+    _insist(actor.listening.remote)
     return actor
+
+
+def _insist(ask: Callable[[], Any]) -> Any:
+    """The answer of an actor, which may be restarting just now."""
+    until = time.monotonic() + START_WITHIN
+    while True:
+        try:
+            return ray.get(ask(), timeout=START_WITHIN)
+        except ActorUnavailableError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(RESTARTING_PAUSE)
 
 
 def _ask(address: str, method: str, *args: Any, within: float = START_WITHIN) -> Any:
@@ -277,6 +346,17 @@ def _ask(address: str, method: str, *args: Any, within: float = START_WITHIN) ->
     return asyncio.run(ask())
 
 
+def _remove(actors: list[Any]) -> None:
+    for actor in actors:
+        ray.kill(actor)
+
+
+def _node() -> dict[str, Any]:
+    """What Ray knows of this machine."""
+    here = ray.get_runtime_context().get_node_id()
+    return next(node for node in ray.nodes() if node["NodeID"] == here)
+
+
 def _session() -> Path:
     """Ray's folder of this cluster."""
     here = ray.get_runtime_context()
@@ -290,7 +370,7 @@ def _start_ray() -> None:
     handler = signal.getsignal(signal.SIGTERM)
     ray.init(
         address="local",
-        namespace="treadle",
+        namespace=NAMESPACE,
         num_cpus=os.cpu_count(),
         include_dashboard=False,
         log_to_driver=True,  # what graphs print belongs on the terminal of whoever runs them
@@ -300,6 +380,41 @@ def _start_ray() -> None:
         _temp_dir=str(sessions),
     )
     signal.signal(signal.SIGTERM, handler)  # Ray puts one of its own there
+
+
+def _join_ray(address: str) -> None:
+    """A Ray that runs already. Its token is asked for also if nobody said so: whoever reaches Ray can run code."""
+    if os.environ["RAY_AUTH_MODE"] != "token":
+        raise JoinError("RAY_AUTH_MODE is not `token`: whoever reaches Ray's ports could run code here.")
+    at = address_here(address, find_gcs_addresses())
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=at, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    except (RayError, RuntimeError, ValueError, OSError) as error:
+        raise JoinError(f"Ray at {at} cannot be joined: {_line(error)}") from error
+    signal.signal(signal.SIGTERM, handler)
+    if not ON_THE_HEAD.keys() <= _node()["Resources"].keys():
+        ray.shutdown()
+        raise JoinError(f"The head of the Ray at {at} is another machine. {ONLY_THERE}")
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+ONLY_THERE = "Gateways reach threads over Unix sockets, so they can only be where its head is."
+
+
+def address_here(wanted: str, known: Collection[str]) -> str:
+    """Which Ray of those on this machine is meant. Ray itself would look for any other for two minutes."""
+    if wanted in known:
+        return wanted
+    here = f"on this machine, which has {', '.join(sorted(known)) or 'none'}"
+    if wanted != "auto":
+        raise JoinError(f"There is no Ray at {wanted} {here}. {ONLY_THERE}")
+    if len(known) != 1:
+        raise JoinError(f"`auto` needs one Ray {here}.")
+    return next(iter(known))
 
 
 def _remove_dead_sessions(sessions: Path) -> None:

@@ -1,7 +1,7 @@
 """The one writer of the database: gathers what many threads have to say, and commits it together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
@@ -39,6 +39,8 @@ class Ledger:
         self._line: asyncio.Queue[tuple[Write, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
         self._opening = asyncio.Lock()
         self._gatherer: asyncio.Task[None] | None = None
+        self._reading_owed = asyncio.Lock()
+        self._owed = asyncio.Event()  # set when a run has ended whose webhook is to be called
 
     async def open(self) -> None:
         """Also if it is open. UnavailableError: another process keeps the file; UnreadableError: it cannot be used."""
@@ -118,6 +120,7 @@ class Ledger:
 
     async def admit(self, admission: Admission) -> None:
         await self._write(runs.admit, admission, *_keys(admission.run))
+        self._note_ends(admission.dropped)
 
     async def wish(self, wish: Wish) -> None:
         await self._write(runs.wish, wish, wish.thread_id, wish.run_id)
@@ -130,6 +133,7 @@ class Ledger:
 
     async def settle(self, settlement: Settlement) -> None:
         await self._write(runs.settle, settlement, *_keys(settlement.run))
+        self._note_ends([settlement.run])
 
     async def record(self, recording: Recording) -> None:
         await self._write(recordings.record, recording, recording.thread_id)
@@ -154,8 +158,21 @@ class Ledger:
     async def unfinished_threads(self) -> list[str]:
         return await self._read(runs.unfinished_threads)
 
-    async def owed_webhooks(self) -> list[tuple[str, str]]:
-        return await self._read(runs.owed)
+    async def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
+        """Threads and runs that have ended and whose webhooks are to be called, and so on as more end; each once.
+
+        One reader at a time is told: with many gateways each webhook is called by one of them. The others wait here,
+        and when the one before them goes, the next is told what that one had not done.
+        """
+        async with self._reading_owed:
+            said: set[tuple[str, str]] = set()
+            while True:
+                self._owed.clear()
+                owed = await self._read(runs.owed)
+                if new := [one for one in owed if one not in said]:
+                    yield new
+                said = set(owed)
+                await self._owed.wait()
 
     async def told(self, told: Told) -> None:
         await self._write(runs.tell, told, told.thread_id)
@@ -196,6 +213,10 @@ class Ledger:
 
     async def swept(self, thread_id: str) -> None:
         await self._write(garbage.sweep, thread_id, thread_id)
+
+    def _note_ends(self, ended: Sequence[Run]) -> None:
+        if any(run.request.webhook is not None for run in ended):
+            self._owed.set()
 
     # Reading, and gathering what is written
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -103,8 +103,14 @@ class RemoteLedger:
     async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
         return await self._ask("run", thread_id, run_id, lately=lately)
 
-    async def owed_webhooks(self) -> list[tuple[str, str]]:
-        return await self._ask("owed_webhooks")
+    async def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
+        """Goes on when the ledger has restarted; then it may say again what it has said."""
+        while True:
+            with suppress(GoneError):
+                async with aclosing(self._handle.stream("owed_webhooks")) as told:
+                    async for owed in told:
+                        yield owed
+            await asyncio.sleep(PAUSE)
 
     async def told(self, told: Told) -> None:
         await self._ask("told", told)

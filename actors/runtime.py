@@ -187,8 +187,11 @@ class Runtime(Protocol):
         """Of all users. Raises RunNotFoundError."""
         ...
 
-    async def owed_webhooks(self) -> list[tuple[str, str]]:
-        """Threads and runs whose webhooks have still to be called, when they have ended."""
+    def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
+        """Threads and runs that have ended and whose webhooks are to be called, and so on for ever.
+
+        Of many who ask, one is told; the others are when that one has gone. Close it to go.
+        """
         ...
 
     async def told(self, run: Run) -> None:

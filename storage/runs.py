@@ -120,7 +120,7 @@ def get(db: DuckDBPyConnection, thread_id: str | None, run_id: str, *, lately: b
 
 
 def owed(db: DuckDBPyConnection) -> list[tuple[str, str]]:
-    """Threads and runs whose webhooks have still to be called, in the order of admission."""
+    """Threads and runs that have ended, and whose webhooks have still to be called, in the order of admission."""
     return db.execute(_SQL["owed"]).fetchall()
 
 

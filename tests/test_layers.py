@@ -57,9 +57,12 @@ def allowed_of_ours(file: Path) -> set[str] | None:
         return None
     doors = {"actors.errors", "actors.runtime", "storage.errors"}
     doors |= {"storage.records", "storage.accounting", "storage.conversations"}
-    return doors | (
-        {"actors.cluster", "actors.project", "storage.deployment"} if str(file) == "web/serving.py" else set()
-    )
+    more = {
+        "web/premises.py": {"actors.project"},
+        "web/serving.py": {"actors.cluster", "actors.project", "storage.deployment"},
+        "web/worker.py": {"actors.addresses", "actors.client"},
+    }
+    return doors | more.get(str(file), set())
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
+import uvicorn
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.openapi import OpenAPIConfig
@@ -24,6 +25,9 @@ from web.webhook_rules import WebhookRules
 from web.webhooks import Shape, Webhooks
 
 OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
+
+BROKEN_OFF_WITHIN = 3
+"""Seconds that open answers have to end once they have been told to."""
 
 EXPOSED = ["Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next", "X-Request-Id"]
 """Headers that a page of another origin may read: without them a browser can take up no stream again."""
@@ -57,6 +61,19 @@ def create_app(open_runtime: OpenRuntime, settings: Settings, stopping: Stopping
     )
 
 
+def uvicorn_config(app: Litestar) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=BROKEN_OFF_WITHIN,
+        backlog=2048,
+    )
+
+
 async def echo_request_id(message: Message, scope: Scope) -> None:
     """Say which request this answers, if the client gave it a name."""
     if message["type"] == "http.response.start":
@@ -71,7 +88,7 @@ async def _serving(
     async with open_runtime() as runtime:
         answers, webhooks = LongAnswers(stopping), _webhooks(runtime, settings)
         app.state.gate = Gate(runtime, settings, answers, webhooks)
-        await webhooks.recover()
+        webhooks.open()
         yield
         await answers.settled()
         await webhooks.close()

@@ -1,6 +1,8 @@
 """The `treadle` command. What it needs is imported when a command runs, so that its help comes at once."""
 
 import sys
+from collections.abc import Callable
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,31 +29,38 @@ def main() -> None:
     """
 
 
+OPTIONS = (
+    click.option(
+        "--config",
+        type=PathOnDisk(dir_okay=False),
+        help="The project's langgraph.json. [default: the one in this folder; without one, the demo assistants]",
+    ),
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+    click.option("--port", default=2024, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."),
+    click.option(
+        "--data",
+        type=PathOnDisk(file_okay=False),
+        help="Folder of what is kept: runs, checkpoints. [default: .treadle]",
+    ),
+    click.option("--warm", type=click.IntRange(0), help="Processes kept ready beyond those in use. [default: 2]"),
+    click.option(
+        "--max",
+        "most",
+        type=click.IntRange(1),
+        help="Processes in all: threads that can be awake at once; further ones wait. [default: from memory]",
+    ),
+    click.option("--insecure", is_flag=True, help="Listen on a host that others can reach, without authentication."),
+)
+"""Of both ways to serve."""
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """In the order in which they are to be shown."""
+    return reduce(lambda wrapped, option: option(wrapped), reversed(OPTIONS), command)
+
+
 @main.command()
-@click.option(
-    "--config",
-    type=PathOnDisk(dir_okay=False),
-    help="The project's langgraph.json. [default: the one in this folder; without one, the demo assistants]",
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=2024, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-@click.option(
-    "--data",
-    default=Path(".treadle"),
-    show_default=True,
-    type=PathOnDisk(file_okay=False),
-    help="Folder of what is kept: runs, checkpoints.",
-)
-@click.option(
-    "--warm", default=2, show_default=True, type=click.IntRange(0), help="Processes kept ready beyond those in use."
-)
-@click.option(
-    "--max",
-    "most",
-    type=click.IntRange(1),
-    help="Processes in all: threads that can be awake at once; further ones wait. [default: from memory]",
-)
-@click.option("--insecure", is_flag=True, help="Listen on a host that others can reach, without authentication.")
+@with_options
 def dev(**options: Any) -> None:
     """Serve a project on this machine, in one process and its actors.
 
@@ -60,5 +69,27 @@ def dev(**options: Any) -> None:
       treadle dev                          the project in this folder, or the demo
       treadle dev --config agents/langgraph.json --port 8123
       treadle dev --warm 4 --max 16        more threads at once, sooner
+    """
+    sys.exit(import_module("web.serving").dev(**options))
+
+
+@main.command()
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Gateways, each a process.")
+@click.option(
+    "--address",
+    metavar="RAY",
+    help="Join the Ray that runs there on this machine, host:port or `auto`. [default: start one]",
+)
+@with_options
+def serve(**options: Any) -> None:
+    """Serve a project on this machine, with gateways in processes of their own.
+
+    All gateways listen on one port, and any of them serves any thread; one that dies is started again. A second
+    command can join with --address, and serve the same threads on another port.
+
+    \b
+    Examples:
+      treadle serve --workers 4 --config agents/langgraph.json
+      treadle serve --address auto --port 2025      the same threads, by another door
     """
     sys.exit(import_module("web.serving").serve(**options))

@@ -36,18 +36,14 @@ class Gate(Struct, frozen=True):
         return None if run.request.on_disconnect is OnDisconnect.CONTINUE else self.ending(run)
 
     async def submit(self, submission: Submission) -> Run:
-        """As the runtime's; and see to it that the run's webhook is called."""
+        """As the runtime's, unless the webhook may not be called."""
         self.webhooks.check(submission.run.request.webhook)
-        run = await self.runtime.submit(submission)
-        self.webhooks.watch(run)
-        return run
+        return await self.runtime.submit(submission)
 
     async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
-        """As the runtime's; and see to it that the run's webhook is called."""
+        """As the runtime's, unless the webhook may not be called."""
         self.webhooks.check(submission.run.request.webhook)
-        run, parts = await self.runtime.submit_and_follow(submission)
-        self.webhooks.watch(run)
-        return run, parts
+        return await self.runtime.submit_and_follow(submission)
 
 
 TheGate = NamedDependency[SkipValidation[Gate]]

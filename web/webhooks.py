@@ -1,12 +1,13 @@
 """Tells others that a run has ended: after its end is committed, and whatever becomes of this gateway meanwhile.
 
-The gateway that made a run waits for its end and calls its webhook. What it still owes when it dies is in the ledger,
-and is called by the next one that starts: so a webhook may come twice, and is never forgotten.
+The ledger says what is owed, to one gateway at a time, which calls it and says so. When that one goes, the next is told
+what is still owed: so a webhook comes once, may come twice if a process dies over it, and is never forgotten.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -31,6 +32,9 @@ PAUSE = 1.0
 WITHIN = 10.0
 """Seconds that a try may take."""
 
+LAST_WITHIN = 2.0
+"""Seconds that calls under way may take when the gateway stops."""
+
 Shape = Callable[[Run], Any]
 """A run, as its dialect shows it."""
 
@@ -42,7 +46,9 @@ class Webhooks:
         self._runtime = runtime
         self._rules = rules
         self._shapes = shapes
-        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._turn: asyncio.Task[None] | None = None
+        self._closing = False
         # Proxies of the environment are not asked: they would connect to addresses that nobody has checked.
         self._http = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=WITHIN)
 
@@ -57,41 +63,53 @@ class Webhooks:
         except (WebhookError, httpx.InvalidURL) as error:
             raise wrong("webhook", str(error)) from error
 
-    def watch(self, run: Run) -> None:
-        """Call the run's webhook when it has ended, if it has one."""
-        if run.request.webhook is None or run.status.is_final or run.run_id in self._watches:
-            return
-        task = asyncio.create_task(self._see_through(run.thread_id, run.run_id), name=f"webhook of {run.run_id}")
-        self._watches[run.run_id] = task
-        task.add_done_callback(lambda _: self._watches.pop(run.run_id))
-
-    async def recover(self) -> None:
-        """Take over what gateways that have died still owe."""
-        for thread_id, run_id in await self._runtime.owed_webhooks():
-            self._watches[run_id] = asyncio.create_task(self._see_through(thread_id, run_id))
+    def open(self) -> None:
+        """Call what is owed, from now on, whenever it is this gateway's turn."""
+        self._turn = asyncio.create_task(self._take_turn(), name="webhooks")
 
     async def close(self) -> None:
-        """What is still owed is called after the next start."""
-        for watch in self._watches.values():
-            watch.cancel()
-        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        """Finish the calls under way, if they take no longer than a moment; the rest is for the next gateway."""
+        self._closing = True
+        if self._calls:
+            await asyncio.wait(self._calls.values(), timeout=LAST_WITHIN)
+        ending = [*self._calls.values(), *([self._turn] if self._turn else [])]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._http.aclose()
+
+    async def _take_turn(self) -> None:
+        while True:
+            try:
+                async with aclosing(self._runtime.owed_webhooks()) as told:
+                    async for owed in told:
+                        for thread_id, run_id in owed:
+                            self._begin(thread_id, run_id)
+            except Exception:  # nobody awaits it, and what is owed must not be forgotten
+                logger.exception("Webhooks cannot be called")
+            await asyncio.sleep(PAUSE)
+
+    def _begin(self, thread_id: str, run_id: str) -> None:
+        if self._closing or run_id in self._calls:  # the ledger has restarted, and says it again
+            return
+        task = asyncio.create_task(self._see_through(thread_id, run_id), name=f"webhook of {run_id}")
+        self._calls[run_id] = task
+        task.add_done_callback(lambda _: self._calls.pop(run_id))
 
     async def _see_through(self, thread_id: str, run_id: str) -> None:
         try:
-            await self._runtime.ended(thread_id, run_id)
             run = await self._runtime.run(thread_id, run_id, lately=True)  # with what it took, which the ledger counts
             await self._call(run, await self._runtime.result(run))
             await self._runtime.told(run)
         except NotFoundError:
             logger.info("Run %s was deleted before its webhook was called", run_id)
-        except Exception:  # nobody awaits it; it is still owed, and is tried again after the next start
+        except Exception:  # nobody awaits it; it is still owed, and is tried again by the next gateway
             logger.exception("The webhook of run %s could not be called", run_id)
 
     async def _call(self, run: Run, values: bytes | None) -> None:
         """Try some times. What becomes of it never concerns the run."""
         url = run.request.webhook
-        assert url is not None, "only runs with a webhook are watched"
+        assert url is not None, "only what has a webhook is owed"
         for number in range(TRIES):
             if number:
                 await asyncio.sleep(PAUSE * 2 ** (number - 1))

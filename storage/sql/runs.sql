@@ -116,8 +116,14 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
    AND (deleted_at IS NULL OR ($lately AND thread_id IN (SELECT thread_id FROM garbage)));
 
 -- name: owed
--- Runs whose webhook has still to be called, or will have.
-SELECT thread_id, run_id::VARCHAR FROM runs WHERE webhook IS NOT NULL AND webhook_sent_at IS NULL ORDER BY admission;
+-- Runs that have ended, and whose webhook has still to be called.
+SELECT thread_id, run_id::VARCHAR
+  FROM runs
+ WHERE webhook IS NOT NULL
+   AND webhook_sent_at IS NULL
+   AND ended_at IS NOT NULL
+   AND (deleted_at IS NULL OR thread_id IN (SELECT thread_id FROM garbage))
+ ORDER BY admission;
 
 -- name: tell
 UPDATE runs SET webhook_sent_at = $webhook_sent_at WHERE run_id = $run_id;

@@ -1,0 +1,29 @@
+"""Where our processes listen: sockets in a folder of Ray's session that nobody else can enter."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from msgspec import Struct
+
+
+class Addresses(Struct, frozen=True):
+    folder: str
+
+    @classmethod
+    def of_session(cls, session: Path) -> Self:
+        folder = session / "links"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return cls(str(folder))
+
+    @property
+    def ledger(self) -> str:
+        return f"{self.folder}/ledger"
+
+    @property
+    def directory(self) -> str:
+        return f"{self.folder}/directory"
+
+    def slot(self, number: int) -> str:
+        """A new one for every process, also when the directory has restarted and counts anew."""
+        return f"{self.folder}/slot-{number}-{os.getpid()}"
