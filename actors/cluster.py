@@ -158,7 +158,7 @@ def refuse_others(wanted: ClusterSettings, present: ClusterSettings) -> None:
     """Raise JoinError, which names them, if there are settings that would not be obeyed."""
     names = [name for name in ClusterSettings.__struct_fields__ if name not in ("left_open", *wanted.left_open)]
     if others := [name for name in names if getattr(wanted, name) != getattr(present, name)]:
-        named = ", ".join(NAMES_OF_SETTINGS.get(name, name) for name in others)
+        named = " or ".join(NAMES_OF_SETTINGS.get(name, name) for name in others)
         raise JoinError(
             f"The threads of that Ray are served with another {named} "
             f"(it has {present.project.root} and {present.data}), and there can be only one."

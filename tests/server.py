@@ -31,6 +31,10 @@ class Treadle(Struct, frozen=True):
         root = psutil.Process(self.process.pid)
         return [root, *root.children(recursive=True)]
 
+    def gateways(self) -> list[psutil.Process]:
+        """The processes that answer, of `treadle serve`."""
+        return [child for child in psutil.Process(self.process.pid).children() if "web.worker" in child.cmdline()]
+
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
@@ -47,11 +51,11 @@ def command(*arguments: str | Path) -> list[str]:
 
 @contextmanager
 def serving(
-    folder: Path, *options: str | Path, port: int | None = None, data: Path | None = None, **env: str
+    folder: Path, *options: str | Path, verb: str = "dev", port: int | None = None, data: Path | None = None, **env: str
 ) -> Generator[Treadle]:
-    """A server that answers; ended with SIGTERM, and its processes gone, when the block ends."""
+    """A server that answers; ended with SIGTERM, and its processes gone, when the block ends. `verb` is the command."""
     port, data, log = port or free_port(), data or folder / "data", folder / f"treadle-{time.monotonic_ns()}.log"
-    arguments = command("dev", "--config", GRAPHS, "--port", str(port), "--data", data, *options)
+    arguments = command(verb, "--config", GRAPHS, "--port", str(port), "--data", data, *options)
     with log.open("wb") as out:
         process = subprocess.Popen(
             arguments,

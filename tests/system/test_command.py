@@ -54,20 +54,28 @@ def test_the_help_says_what_it_is_for():
     assert "dev" in helped.stdout
 
 
-def test_the_help_of_dev_names_every_option_and_gives_examples():
-    helped = treadle("dev", "--help")
+@pytest.mark.parametrize(("verb", "more"), [("dev", ()), ("serve", ("--workers", "--address"))])
+def test_the_help_of_a_command_names_every_option_and_gives_examples(verb, more):
+    helped = treadle(verb, "--help")
     assert helped.returncode == 0
-    for option in ("--config", "--host", "--port", "--data", "--warm", "--max", "--insecure"):
+    for option in ("--config", "--host", "--port", "--data", "--warm", "--max", "--insecure", *more):
         assert option in helped.stdout
-    assert "treadle dev --config" in helped.stdout
+    assert f"treadle {verb} --" in helped.stdout
 
 
+@pytest.mark.parametrize("verb", ["dev", "serve"])
 @pytest.mark.parametrize("options", [("--port", "0"), ("--max", "0"), ("--warm", "few"), ("--colour", "red")], ids=str)
-def test_an_option_that_makes_no_sense_is_refused(options):
-    ended = treadle("dev", *options)
+def test_an_option_that_makes_no_sense_is_refused(verb, options):
+    ended = treadle(verb, *options)
     assert ended.returncode == 2
     assert options[0] in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_no_gateways_are_refused():
+    ended = treadle("serve", "--workers", "0")
+    assert ended.returncode == 2
+    assert "--workers" in ended.stderr
 
 
 def test_a_port_in_use_is_said_at_once(server, tmp_path):

@@ -5,9 +5,10 @@ import os
 import resource
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import anyio
 import duckdb
@@ -25,6 +26,7 @@ from storage.errors import (
 )
 from storage.journal import NotKeptError
 from storage.records import Admission, CancelAction, RunRequest, RunStatus, Settlement, Standing, ThreadStatus, Wish
+from storage.runs import Told
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
 DIES_AFTER_AN_ANSWER = """
@@ -367,3 +369,48 @@ async def test_what_was_answered_survives_a_sigkill(path):
     assert (await ledger.thread("t1")).status == ThreadStatus.IDLE  # so none of them was counted twice
     await ledger.close()
     assert [run.run_id for run in binding.unfinished] == died.stdout.decode().split()
+
+
+async def admitted(ledger, **given):
+    """A run of a thread of its own, with a webhook."""
+    given = {"request": RunRequest(webhook="https://a.org"), **given}
+    thread_id = str(uuid4())
+    await ledger.bind(thread_id, must_exist=False)
+    admission = an_admission(thread_id, **given)
+    await ledger.admit(admission)
+    return admission.run
+
+
+def ended(run):
+    return replace(a_settlement(run), run=replace(run, status=RunStatus.SUCCESS, ended_at=NOON))
+
+
+def key(run):
+    return run.thread_id, run.run_id
+
+
+async def test_webhooks_are_owed_from_the_end_of_their_run_until_they_are_told(ledger):
+    early, late, silent = await admitted(ledger), await admitted(ledger), await admitted(ledger, request=RunRequest())
+    await ledger.settle(ended(early))
+    async with aclosing(ledger.owed_webhooks()) as told:
+        assert await anext(told) == [key(early)]
+        await ledger.settle(ended(silent))
+        await ledger.settle(ended(late))
+        assert await anext(told) == [key(late)]  # and `early` not again
+    await ledger.told(Told(*key(early), NOON))
+    async with aclosing(ledger.owed_webhooks()) as told:
+        assert await anext(told) == [key(late)]
+
+
+async def test_one_reader_is_told_of_webhooks_and_the_next_when_it_has_gone(ledger):
+    run = await admitted(ledger)
+    await ledger.settle(ended(run))
+    async with aclosing(ledger.owed_webhooks()) as first, aclosing(ledger.owed_webhooks()) as second:
+        assert await anext(first) == [key(run)]
+        waiting = asyncio.ensure_future(anext(second))
+        more = await admitted(ledger)
+        await ledger.settle(ended(more))
+        assert await anext(first) == [key(more)]
+        assert not waiting.done()
+        await first.aclose()
+        assert await waiting == [key(run), key(more)]
