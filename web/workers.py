@@ -37,7 +37,7 @@ class Workers:
         self._stopping = False
 
     async def keep(self) -> None:
-        """Start them, and each one again that ends, until `stop`. Raises UnusableError if none can be started."""
+        """Start them, and each one again that ends, until `stop`. Raises UnusableError if one ends before any was ready."""
         self._listener.listen(2048)
         await asyncio.gather(*(self._keep(number) for number in range(1, self.count + 1)))
 
@@ -72,7 +72,7 @@ class Workers:
             status = await process.wait()
             if self._stopping:
                 return
-            if not self._all_ready.is_set():
+            if not self._ready:
                 raise UnusableError(f"A gateway could not be started: it ended with {_shown(status)}")
             self._say(f"Gateway {number} ended with {_shown(status)}, and is started again.")
             if not is_ready:
@@ -83,6 +83,8 @@ class Workers:
         command = (sys.executable, "-P", "-m", "web.worker")
         pass_fds = (self._listener.fileno(),)
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, pass_fds=pass_fds)
+        if self._stopping:  # since it was begun
+            process.kill()
         assert process.stdin is not None, "it is a pipe"
         process.stdin.write(self._posting)  # and stays open: that it closes is how a gateway notices our end
         return process
