@@ -37,7 +37,7 @@ class Workers:
         self._stopping = False
 
     async def keep(self) -> None:
-        """Start them, and each one again that ends, until `stop`. Raises UnusableError if one ends before any was ready."""
+        """Start them, and each one again that ends, until `stop`. Raises UnusableError if none gets ready."""
         self._listener.listen(2048)
         await asyncio.gather(*(self._keep(number) for number in range(1, self.count + 1)))
 
