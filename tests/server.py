@@ -101,5 +101,6 @@ def stop(server: Treadle, family: list[psutil.Process]) -> None:
     try:
         server.process.wait(30)
     finally:
+        family = [process for process in family if process.is_running()]  # numbers of others may be in use again
         for process in psutil.wait_procs(family, timeout=10)[1]:  # only what a failed test left behind
             process.kill()

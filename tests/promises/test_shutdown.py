@@ -19,7 +19,7 @@ POOL = ("--warm", "2", "--max", "2")
 
 def left_of(family: list[psutil.Process], timeout: float = GONE_WITHIN) -> list[psutil.Process]:
     """Those that live on; what has ended and waits to be reaped by a parent of ours does not."""
-    _, alive = psutil.wait_procs(family, timeout=timeout)
+    _, alive = psutil.wait_procs([process for process in family if process.is_running()], timeout=timeout)
     return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
