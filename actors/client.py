@@ -69,6 +69,9 @@ class Client:
     async def assistants(self, *, limit: int, offset: int, **filters: Any) -> tuple[list[Assistant], int]:
         return await self._ledger.search_assistants(limit=limit, offset=offset, **filters)
 
+    async def price_missing(self, after: str | None) -> tuple[int, str | None]:
+        return await self._ledger.price_missing(after)
+
     # Threads
 
     async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:

@@ -41,6 +41,7 @@ from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
 from storage.deployment import Deployment
 from storage.errors import ServiceError, UnavailableError
+from storage.pricelists import NO_OWN_PRICES, OwnPrices
 from storage.records import Assistant, TapeLimits
 from storage.tapes import Tapes
 
@@ -84,6 +85,7 @@ class ClusterSettings(Struct, frozen=True):
     most: int
     limits: RunLimits
     tape_limits: TapeLimits
+    own_prices: OwnPrices = NO_OWN_PRICES
     server: Deployment = Deployment()
     left_open: frozenset[str] = frozenset()
     """Names of those of the above that nobody has asked for: actors that are there already may have been given others.
@@ -247,9 +249,20 @@ class _LedgerActor(_Server):
         return addresses.ledger
 
     async def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Ledger:
-        ledger = Ledger(str(settings.data / "treadle.duckdb"), settings.server)
+        ledger = Ledger(str(settings.data / "treadle.duckdb"), settings.server, settings.own_prices)
         await ledger.open()
+        self._pricing = asyncio.create_task(_load_prices(ledger), name="price-loader")
         return ledger
+
+
+async def _load_prices(ledger: Ledger) -> None:
+    """After it is ready: nothing waits for it, and without it calls are recorded all the same."""
+    try:
+        await ledger.load_prices()
+    except ServiceError as error:  # the ledger is closing, or its disk is full; the next start tries again
+        logger.warning("Calls have no prices yet: %s", error)
+    except Exception:
+        logger.exception("The price list could not be loaded")
 
 
 class _DirectoryActor(_Server):

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from storage import assistants, bindings, feedback, garbage, messages, recordings, runs, threads, usage
+from storage import assistants, bindings, feedback, garbage, messages, prices, recordings, runs, threads, usage
 from storage.accounting import Event, ModelCall, Recording
 from storage.assistants import SortBy, SortOrder
 from storage.bindings import Bind, Reserve
@@ -16,6 +16,9 @@ from storage.database import Database
 from storage.deployment import UNSAID, Deployment
 from storage.errors import UnavailableError
 from storage.feedback import Withdrawal
+from storage.pricelists import NO_OWN_PRICES, OwnPrices
+from storage.prices import Pricing
+from storage.pricing import Pricer
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Forgetting, Start, Told
 from storage.threads import Creation, Deletion, Patch
@@ -34,8 +37,9 @@ LONGEST_LINE = 10_000
 class Ledger:
     """Threads, runs and assistants on disk. A write returns once it is committed, and may be asked for twice."""
 
-    def __init__(self, path: str, server: Deployment = UNSAID) -> None:
-        self._database = Database(path, server=server)
+    def __init__(self, path: str, server: Deployment = UNSAID, own_prices: OwnPrices = NO_OWN_PRICES) -> None:
+        self._pricer = Pricer(own_prices)
+        self._database = Database(path, server=server, pricer=self._pricer)
         self._line: asyncio.Queue[tuple[Write, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
         self._opening = asyncio.Lock()
         self._gatherer: asyncio.Task[None] | None = None
@@ -204,6 +208,35 @@ class Ledger:
 
     async def feedback_stats(self, thread_id: str, run_id: str) -> FeedbackStats:
         return await self._read(feedback.stats, thread_id, run_id)
+
+    # Prices
+
+    async def load_prices(self) -> None:
+        """Load the price list, which takes a moment, and price the calls that came before it."""
+        await asyncio.to_thread(self._pricer.load)
+        lists = await asyncio.to_thread(self._pricer.lists)
+        # Once this is done, so is every write that came before: all calls that are pending can be seen.
+        await self._write(prices.put, lists, "prices")
+        after: str | None = prices.FIRST
+        while after is not None:
+            _, after = await self._price(prices.PENDING_ONLY, after)
+
+    async def price_missing(self, after: str | None) -> tuple[int, str | None]:
+        """Price calls that had no price when they were recorded, a page of them, after the one with that id.
+
+        Return how many have a cost now, and where to go on; None when there are no more. Raises UnavailableError.
+        """
+        if not self._pricer.is_loaded:
+            raise UnavailableError("The price list is still being loaded.")
+        return await self._price(prices.WANT_OF_PRICE, after or prices.FIRST)
+
+    async def _price(self, reasons: Sequence[str], after: str) -> tuple[int, str | None]:
+        calls = await self._read(prices.unpriced, reasons, after)
+        priced = [Pricing(call, self._pricer.price(call)) for call in calls]
+        changed = [one for one in priced if one.price.unpriced_reason != one.call.reason]
+        if changed:
+            await self._write(prices.price, changed, "prices")
+        return sum(one.price.cost_usd is not None for one in changed), calls[-1].call_id if calls else None
 
     # Garbage
 

@@ -79,6 +79,9 @@ class RemoteLedger:
     async def report(self, calls: list[ModelCall]) -> None:
         await self._ask("report", calls)
 
+    async def price_missing(self, after: str | None) -> tuple[int, str | None]:
+        return await self._ask("price_missing", after)
+
     async def unfinished_threads(self) -> list[str]:
         return await self._ask("unfinished_threads")
 

@@ -66,6 +66,13 @@ class Runtime(Protocol):
         """Those that match `storage.assistants.search`'s filters, and how many match in all."""
         ...
 
+    async def price_missing(self, after: str | None) -> tuple[int, str | None]:
+        """Price a page of the calls that had no price when they were recorded, after the one with that id.
+
+        Return how many have a cost now, and where to go on; None when there are no more.
+        """
+        ...
+
     async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
         """Store a thread; or return the one that is there if that is fine. Raises ThreadExistsError."""
         ...

@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 from msgspec.structs import replace
 
 from storage import queries
-from storage.accounting import CallStatus, ModelCall
+from storage.accounting import CallStatus, ModelCall, Price
 from storage.deployment import Deployment
 from storage.writer import Writer
 
@@ -21,7 +21,7 @@ def put(writer: Writer, thread_id: str, calls: Sequence[ModelCall], at: datetime
     """Record calls that have ended, and what their runs now add up to. A call that is there already stays as it is."""
     if not calls:
         return
-    writer.put("calls", "insert", [(thread_id, _row(call, at, server)) for call in calls])
+    writer.put("calls", "insert", [(thread_id, _row(call, writer.pricer.price(call), at, server)) for call in calls])
     writer.put("calls", "close", [(thread_id, {"call_id": call.call_id}) for call in calls if call.was_open])
     for run_id in dict.fromkeys(call.origin.run_id for call in calls):
         writer.put("calls", "roll_up", [(thread_id, {"run_id": run_id})])
@@ -48,8 +48,8 @@ def _open_row(thread_id: str, epoch: int, call: ModelCall) -> dict[str, Any]:
     }
 
 
-def _row(call: ModelCall, at: datetime, server: Deployment) -> dict[str, Any]:
-    origin, usage, price = call.origin, call.usage, call.price
+def _row(call: ModelCall, price: Price, at: datetime, server: Deployment) -> dict[str, Any]:
+    origin, usage = call.origin, call.usage
     return {
         "call_id": call.call_id,
         "recorded_at": at,

@@ -19,8 +19,8 @@ from storage.errors import UnavailableError
 TRIM_AFTER = 500
 """Entries that the database has made, and that may stay, before they are removed together."""
 
-REPEATABLE = frozenset(("insert", "open", "close"))
-"""Statements that only add rows or only remove them: no row is changed twice by one of them."""
+REPEATABLE = frozenset(("insert", "open", "close", "price"))
+"""Statements that only add rows, or only remove them, or give a row what it lacks: none changes a row twice."""
 
 _SQL = queries.texts("sqlite/journal")
 

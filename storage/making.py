@@ -23,7 +23,7 @@ _SQL = queries.load("database")
 _AT_FAULT = (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError, duckdb.NotSupportedError)
 """What DuckDB raises for a change that cannot be made; everything else is about the disk or the memory."""
 
-FILES = ("assistants", "bindings", "calls", "events", "feedback", "garbage", "runs", "threads")
+FILES = ("assistants", "bindings", "calls", "events", "feedback", "garbage", "prices", "runs", "threads")
 """Whose statements a change may name."""
 
 _STATEMENTS = {file: queries.load(file) for file in FILES}

@@ -42,6 +42,11 @@ def schema() -> list[tuple[int, Path]]:
     return [(int(path.name[:4]), path) for path in sorted((FOLDER / "schema").glob("*.sql"))]
 
 
+def views() -> list[Path]:
+    """The files of `sql/views`, in the order in which one builds on another."""
+    return sorted((FOLDER / "views").glob("*.sql"))
+
+
 def run(
     db: DuckDBPyConnection, statements: Mapping[str, Statement], name: str, rows: Sequence[dict[str, Any]]
 ) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from storage.accounting import LogEnd, Origin
 from storage.deployment import UNSAID, Deployment
 from storage.journal import Change, Journal
 from storage.making import Backlog
+from storage.pricing import Pricer
 from storage.records import Run, Thread, Wish
 
 MOST_REMEMBERED = 10_000
@@ -47,16 +48,18 @@ class Known(Struct, frozen=True):
 class Writer:
     """Hand it to the functions that write: they change what is kept and what is remembered of it together."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it writes, and what it has to know, by name
         self,
         db: DuckDBPyConnection,
         journal: Journal,
         backlog: Backlog,
         *,
         server: Deployment = UNSAID,
+        pricer: Pricer | None = None,
         most_remembered: int = MOST_REMEMBERED,
     ) -> None:
         self.server = server
+        self.pricer = pricer or Pricer()
         self._db = db
         self._journal = journal
         self._backlog = backlog

@@ -59,7 +59,7 @@ def allowed_of_ours(file: Path) -> set[str] | None:
     doors |= {"storage.records", "storage.accounting", "storage.conversations"}
     more = {
         "web/premises.py": {"actors.project"},
-        "web/serving.py": {"actors.cluster", "actors.project", "storage.deployment"},
+        "web/serving.py": {"actors.cluster", "actors.project", "storage.deployment", "storage.pricelists"},
         "web/worker.py": {"actors.addresses", "actors.client"},
     }
     return doors | more.get(str(file), set())

@@ -19,6 +19,7 @@ from web.dependencies import Gate
 from web.gateway import schemas as gateway_schemas
 from web.meta import VERSION, MetaController, openapi
 from web.platform import schemas as platform_schemas
+from web.pricing import PricesController
 from web.settings import Settings
 from web.stopping import Stopping
 from web.webhook_rules import WebhookRules
@@ -40,6 +41,7 @@ def create_app(open_runtime: OpenRuntime, settings: Settings, stopping: Stopping
             *platform.ROUTERS,
             gateway.ROUTER,
             MetaController,
+            PricesController,
             Router("/api", route_handlers=[MetaController], include_in_schema=False),
             openapi,
         ],

@@ -93,3 +93,24 @@ def serve(**options: Any) -> None:
       treadle serve --address auto --port 2025      the same threads, by another door
     """
     sys.exit(import_module("web.serving").serve(**options))
+
+
+@main.group()
+def usage() -> None:
+    """What the runs have used."""
+
+
+@usage.command()
+@click.option("--missing", is_flag=True, required=True, help="Price calls that had no price when they were recorded.")
+@click.option("--url", help="The server to ask. [default: http://127.0.0.1:2024]")
+def price(*, missing: bool, url: str | None) -> None:
+    """Look again for prices of calls; a cost that is known never changes.
+
+    Do it after a newer price list or own prices have come with a start of the server.
+
+    \b
+    Example:
+      treadle usage price --missing
+    """
+    assert missing, "there is nothing else to ask for"
+    sys.exit(import_module("web.pricing").run(url))

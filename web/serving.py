@@ -22,8 +22,10 @@ from rich.markup import escape
 from actors.cluster import Cluster, ClusterSettings
 from actors.project import DEMO, RunLimits
 from actors.runtime import Runtime
+from storage import pricelists
 from storage.deployment import Deployment
 from storage.errors import ServiceError
+from storage.pricelists import NO_OWN_PRICES
 from storage.records import TapeLimits
 from web.app import create_app, uvicorn_config
 from web.premises import UnusableError, check_host, listening, owning, project_of, url_of
@@ -144,6 +146,7 @@ def _wanted(options: Options, settings: Settings, env: Mapping[str, str]) -> Clu
         most=most,
         limits=RunLimits(settings.cancel_grace, settings.run_timeout, settings.max_waiting),
         tape_limits=TapeLimits(settings.tape_hours, settings.tape_run_bytes, settings.tape_bytes),
+        own_prices=pricelists.read(Path(settings.prices)) if settings.prices else NO_OWN_PRICES,
         server=Deployment(settings.environment, settings.release),
         left_open=frozenset(_left_open(options, env)),
     )

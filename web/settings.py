@@ -31,6 +31,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What rows about runs and model calls say of where this is, such as `production`."""
     release: str | None = None
     """What they say of which version of the graphs this is."""
+    prices: str | None = None
+    """A JSON file of own prices, and of names of providers; see `storage/USAGE.md`."""
     webhook_allow_local: bool = False
     """Whether webhooks may go to this machine and to private addresses, which those who are outside cannot reach."""
     tape_hours: float = 24.0

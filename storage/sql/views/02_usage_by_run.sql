@@ -1,0 +1,17 @@
+-- usage_by_run: tokens and cost, one row per run that called a model, with its thread and user.
+-- Example: from usage_by_run where thread_id = 't42'
+CREATE OR REPLACE VIEW usage_by_run AS
+SELECT thread_id,
+       run_id,
+       user_id,
+       count(*) FILTER (NOT from_cache) AS calls,
+       sum(input_tokens)::BIGINT AS input_tokens,
+       sum(output_tokens)::BIGINT AS output_tokens,
+       sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
+       sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
+       sum(total_tokens)::BIGINT AS total_tokens,
+       sum(cost_usd) AS cost_usd,
+       count(*) FILTER (cost_usd IS NULL) AS unpriced_calls,
+       count(*) FILTER (usage_source = 'estimated') AS estimated_calls
+  FROM calls
+ GROUP BY ALL;
