@@ -23,6 +23,7 @@ from actors.runtime import Batch, History, Parts, StateUpdate, Submission
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
+from storage.questions import Answer, Question
 from storage.records import END, Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 from storage.runs import Told
 from storage.threads import Patch
@@ -230,6 +231,11 @@ class Client:
 
     async def feedback_stats(self, thread_id: str, run_id: str) -> FeedbackStats:
         return await self._ledger.feedback_stats(thread_id, run_id)
+
+    # Users' SQL
+
+    async def ask(self, question: Question) -> Answer:
+        return await self._ledger.ask(question)
 
     # Following
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
+from msgspec.structs import replace
 
 from storage import assistants, bindings, feedback, garbage, messages, prices, recordings, runs, threads, usage
 from storage.accounting import Event, ModelCall, Recording
@@ -19,6 +20,7 @@ from storage.feedback import Withdrawal
 from storage.pricelists import NO_OWN_PRICES, OwnPrices
 from storage.prices import Pricing
 from storage.pricing import Pricer
+from storage.questions import Question
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Forgetting, Start, Told
 from storage.threads import Creation, Deletion, Patch
@@ -32,6 +34,9 @@ LARGEST_COMMIT = 256
 
 LONGEST_LINE = 10_000
 """Writes that may wait; what comes on top of them is refused, and may be tried again."""
+
+PIECE = 256 * 1024
+"""Bytes of an answer that go out together."""
 
 
 class Ledger:
@@ -250,6 +255,17 @@ class Ledger:
     def _note_ends(self, ended: Sequence[Run]) -> None:
         if any(run.request.webhook is not None for run in ended):
             self._owed.set()
+
+    # Users' SQL
+
+    async def ask(self, question: Question) -> AsyncGenerator[Any, None]:
+        """The answer without its body, then the body in pieces: a large one holds up nothing else on its way."""
+        if self._gatherer is None:
+            raise UnavailableError("The ledger is not open.")
+        answer = await self._database.ask(question)
+        yield replace(answer, body=b"")
+        for start in range(0, len(answer.body), PIECE):
+            yield answer.body[start : start + PIECE]
 
     # Reading, and gathering what is written
 

@@ -16,6 +16,7 @@ from storage.accounting import Event, ModelCall, Recording
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
 from storage.feedback import NoFeedbackError
+from storage.questions import Answer, Question
 from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Told
 from storage.threads import Patch
@@ -169,6 +170,13 @@ class RemoteLedger:
 
     async def search_assistants(self, **filters: Any) -> tuple[list[Assistant], int]:
         return await self._ask("search_assistants", **filters)
+
+    async def ask(self, question: Question) -> Answer:
+        """Once: a query may be the reason for which the ledger went away."""
+        items = self._handle.stream("ask", question)
+        async with aclosing(items):
+            answer: Answer = await anext(items)
+            return replace(answer, body=b"".join([piece async for piece in items]))
 
     async def close(self) -> None:
         await self._handle.call("close")

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
+from storage.questions import Answer, Question
 from storage.records import Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 
 Batch = list[Part] | Gap
@@ -203,6 +204,14 @@ class Runtime(Protocol):
 
     async def told(self, run: Run) -> None:
         """The run's webhook has been called, or was given up."""
+        ...
+
+    async def ask(self, question: Question) -> Answer:
+        """What the database says to a user's SQL. It sees all that was answered before, of everybody.
+
+        Raises SenselessError for what is no SELECT that users may ask, or fails; TooLargeError, TimeLimitError,
+        TooManyQueriesError.
+        """
         ...
 
     @property

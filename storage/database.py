@@ -20,12 +20,14 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from storage import queries
+from storage.analytics import Analytics
 from storage.commits import Write, commit
 from storage.deployment import UNSAID, Deployment
 from storage.errors import ServiceError, UnavailableError
 from storage.journal import Journal
 from storage.making import Backlog
 from storage.pricing import Pricer
+from storage.questions import Answer, Question
 from storage.writer import Writer
 
 P = ParamSpec("P")
@@ -41,6 +43,9 @@ BEHIND = 0.25
 """Seconds by which the database may follow its journal when nobody reads: what gathers meanwhile costs hardly more."""
 
 LARGEST_MEMORY = 4 * 2**30
+
+ASK = "Ask the server that has it (`treadle sql --url`, POST /analytics/query), or export it (`treadle usage export`)"
+"""What a second process can do instead: DuckDB's lock on a file lets nobody else read it either."""
 
 _SQL = queries.load("database")
 
@@ -77,11 +82,13 @@ class Database:
         self._writing = ThreadPoolExecutor(1, "ledger-writer")
         self._making = ThreadPoolExecutor(1, "duckdb-writer")
         self._reading = ThreadPoolExecutor(READERS, "duckdb-reader")
+        self._analytics = Analytics(self._connection, self._backlog.catch_up, str(Path(self._path).parent))
         self._follower = asyncio.create_task(self._follow(), name="database-follower")
 
     async def close(self) -> None:
         """Wait for what is running, fold the logs into the file, and let go of it."""
         self._follower.cancel()
+        await self._analytics.close()
         await asyncio.to_thread(self._close)
 
     async def write_each(self, writes: Sequence[Write]) -> list[Any | Exception]:
@@ -105,6 +112,10 @@ class Database:
                 self._idle.put(cursor)
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, call)
+
+    async def ask(self, question: Question) -> Answer:
+        """Answer a user's SQL beside readers and writer, as `Analytics.ask`."""
+        return await self._analytics.ask(question)
 
     async def _follow(self) -> None:
         """Have the database make what has gathered, also when nobody reads."""
@@ -178,6 +189,13 @@ def create_views(db: DuckDBPyConnection) -> None:
             db.execute(path.read_text(encoding="utf-8"))
 
 
+def close_doors(db: DuckDBPyConnection) -> None:
+    """No statement reads or writes other files from now on, or changes a setting, whoever wrote it."""
+    db.execute(_SQL["limit_spill"])
+    db.execute(_SQL["no_files"])
+    db.execute(_SQL["lock"])
+
+
 def _open(path: str) -> DuckDBPyConnection:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -186,10 +204,11 @@ def _open(path: str) -> DuckDBPyConnection:
             db.execute(_SQL["utc"])
             migrate(db)
             create_views(db)
+            close_doors(db)
     except (duckdb.Error, UnreadableError) as error:
         # DuckDB has one class for all that goes wrong with files, so only its text says what did.
         if "Could not set lock" in str(error):
-            raise UnavailableError(f"Another process keeps {path}: {error}") from error
+            raise UnavailableError(f"Another process keeps {path}. {ASK}.") from error
         raise UnreadableError(f"Cannot use {path}: {error}") from error
     return db
 

@@ -10,6 +10,7 @@
     ├── InvalidError        the request is malformed
     ├── SenselessError      the request is well formed, and means nothing here
     ├── UnsupportedError    the request is sound, and this server cannot do it
+    ├── TooLargeError       ask for less
     ├── UnavailableError    try again in a moment; nothing was admitted
     └── StaleError          an actor that no longer holds its thread tried to write
 
@@ -59,6 +60,10 @@ class SenselessError(ServiceError):
 
 class UnsupportedError(ServiceError):
     """This server cannot do that."""
+
+
+class TooLargeError(ServiceError):
+    """What was asked for is larger than it may be."""
 
 
 class UnavailableError(ServiceError):

@@ -56,7 +56,7 @@ def allowed_of_ours(file: Path) -> set[str] | None:
     if file.parts[0] != "web":
         return None
     doors = {"actors.errors", "actors.runtime", "storage.errors"}
-    doors |= {"storage.records", "storage.accounting", "storage.conversations"}
+    doors |= {"storage.records", "storage.accounting", "storage.conversations", "storage.questions"}
     more = {
         "web/premises.py": {"actors.project"},
         "web/serving.py": {"actors.cluster", "actors.project", "storage.deployment", "storage.pricelists"},

@@ -14,6 +14,7 @@ from litestar.types import Message, Scope
 from actors.runtime import Runtime
 from storage.records import Dialect
 from web import dependencies, errors, gateway, platform, query
+from web.analytics import AnalyticsController
 from web.answers import LongAnswers
 from web.dependencies import Gate
 from web.gateway import schemas as gateway_schemas
@@ -30,7 +31,15 @@ OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
 BROKEN_OFF_WITHIN = 3
 """Seconds that open answers have to end once they have been told to."""
 
-EXPOSED = ["Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next", "X-Request-Id"]
+EXPOSED = [
+    "Content-Location",
+    "Location",
+    "X-Pagination-Total",
+    "X-Pagination-Next",
+    "X-Request-Id",
+    "X-Row-Count",
+    "X-Truncated",
+]
 """Headers that a page of another origin may read: without them a browser can take up no stream again."""
 
 
@@ -42,7 +51,8 @@ def create_app(open_runtime: OpenRuntime, settings: Settings, stopping: Stopping
             gateway.ROUTER,
             MetaController,
             PricesController,
-            Router("/api", route_handlers=[MetaController], include_in_schema=False),
+            AnalyticsController,
+            Router("/api", route_handlers=[MetaController, AnalyticsController], include_in_schema=False),
             openapi,
         ],
         dependencies=dependencies.PROVIDERS,

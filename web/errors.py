@@ -25,9 +25,11 @@ from storage.errors import (
     StaleError,
     ThreadExistsError,
     ThreadNotFoundError,
+    TooLargeError,
     UnavailableError,
     UnsupportedError,
 )
+from storage.questions import TimeLimitError, TooManyQueriesError
 
 STATUS: dict[type[ServiceError], int] = {
     NotFoundError: 404,
@@ -37,6 +39,9 @@ STATUS: dict[type[ServiceError], int] = {
     SenselessError: 400,
     GraphError: 424,
     LineFullError: 429,
+    TooLargeError: 413,
+    TimeLimitError: 408,
+    TooManyQueriesError: 429,
     UnavailableError: 503,
     StaleError: 503,
 }

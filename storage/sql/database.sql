@@ -27,3 +27,15 @@ SELECT number FROM made;
 
 -- name: note_made
 UPDATE made SET number = $number;
+
+-- name: limit_spill
+-- What a query cannot hold in memory goes to disk, beside the file, and must not fill it.
+SET GLOBAL max_temp_directory_size = '4GiB';
+
+-- name: no_files
+-- What users ask in SQL reads no files, loads no extensions and speaks to nobody.
+SET GLOBAL enable_external_access = false;
+
+-- name: lock
+-- The last of the settings.
+SET GLOBAL lock_configuration = true;

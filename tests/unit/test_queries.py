@@ -18,10 +18,11 @@ COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook"
 PAGING = {"limit", "offset", "statuses", "before", "after", "types"}
 MIGRATIONS = {"version", "name", "number"}
 LOOKING = {"lately", "include_active", "run_ids"}
+ASKING = {"sql"}
 ACCOUNTING = (Deployment, Event, Feedback, ModelCall, Origin, Price, Usage)
 COLUMNS_OF_CALLS = {"recorded_at", "tool_calls", "call"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread, *ACCOUNTING) for field in fields(noun)}
-GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | PAGING | MIGRATIONS | LOOKING
+GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | PAGING | MIGRATIONS | LOOKING | ASKING
 
 
 @pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))
