@@ -33,6 +33,9 @@ from storage.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 
+FILE = "treadle.duckdb"
+"""In the folder of everything that is kept."""
+
 THREADS = 1
 """DuckDB's own, beside those that call it. With a second one every small statement takes a fifth longer."""
 
@@ -196,21 +199,41 @@ def close_doors(db: DuckDBPyConnection) -> None:
     db.execute(_SQL["lock"])
 
 
+def open_to_read(path: Path) -> DuckDBPyConnection:
+    """Open a file that nobody has open, as it is. Raises UnavailableError and UnreadableError."""
+    with _our_own_errors(str(path)):
+        db = duckdb.connect(path, read_only=True, config=_settings())
+        with _closed_on_failure(db):
+            db.execute(_SQL["utc"])
+            close_doors(db)
+    return db
+
+
 def _open(path: str) -> DuckDBPyConnection:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        db = duckdb.connect(path, config={"threads": THREADS, "memory_limit": f"{_memory() // 2**20}MiB"})
+    with _our_own_errors(path):
+        db = duckdb.connect(path, config=_settings())
         with _closed_on_failure(db):
             db.execute(_SQL["utc"])
             migrate(db)
             create_views(db)
             close_doors(db)
+    return db
+
+
+@contextmanager
+def _our_own_errors(path: str) -> Generator[None, None, None]:
+    try:
+        yield
     except (duckdb.Error, UnreadableError) as error:
         # DuckDB has one class for all that goes wrong with files, so only its text says what did.
         if "Could not set lock" in str(error):
             raise UnavailableError(f"Another process keeps {path}. {ASK}.") from error
         raise UnreadableError(f"Cannot use {path}: {error}") from error
-    return db
+
+
+def _settings() -> dict[str, str | bool | int | float | list[str]]:
+    return {"threads": THREADS, "memory_limit": f"{_memory() // 2**20}MiB"}
 
 
 def _memory() -> int:

@@ -77,6 +77,4 @@ def accepted(accept: str) -> Format:
 
 def _response(form: Format, answer: Answer) -> Response[bytes]:
     about = {"X-Row-Count": str(answer.row_count), "X-Truncated": str(answer.truncated).lower()}
-    return Response(
-        answer.body, media_type=MEDIA_TYPES[form], headers={} if form is Format.JSON else about, status_code=200
-    )
+    return Response(answer.body, media_type=MEDIA_TYPES[form], headers=about)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from functools import reduce
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,53 @@ def serve(**options: Any) -> None:
     sys.exit(import_module("web.serving").serve(**options))
 
 
+def place(command: Any) -> Any:
+    """The options that say whom a command asks."""
+    command = click.option("--url", help="The server to ask. [default: http://127.0.0.1:2024]")(command)
+    return click.option(
+        "--data",
+        type=PathOnDisk(file_okay=False),
+        help="Folder of a server that does not run, whose database is opened instead. [default: .treadle]",
+    )(command)
+
+
+@main.command()
+@click.argument("query", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    help="[default: table on a terminal, else csv]",
+)
+@click.option("-o", "--output", type=PathOnDisk(dir_okay=False), help="Write the answer to this file.")
+@click.option("--max-rows", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option(
+    "--timeout", default=10.0, show_default=True, type=click.FloatRange(0, 60, min_open=True), help="Seconds."
+)
+@click.option("--views", is_flag=True, help="Print what there is to ask about.")
+@place
+def sql(*, query: str | None, views: bool, url: str | None, data: Path | None, **options: Any) -> None:
+    """Ask the database in SQL. QUERY is one SELECT, or - to read it from standard input.
+
+    The server that runs is asked; where none does, the database in the data folder is opened, to read it.
+
+    \b
+    Examples:
+      treadle sql "from usage_by_day where day >= current_date - 30 order by day"
+      treadle sql --format parquet -o runs.parquet "select * exclude request from runs"
+      treadle sql --views
+    """
+    if views:
+        import_module("web.sql").print_views()
+        return
+    if query is None:
+        raise click.UsageError("Missing argument 'QUERY'.")
+    if options["form"] == "parquet" and options["output"] is None:
+        raise click.UsageError("--format parquet needs -o FILE.")
+    wanted = import_module("web.asking").Place(url, data)
+    sys.exit(import_module("web.sql").run(query=query, place=wanted, **options))
+
+
 @main.group()
 def usage() -> None:
     """What the runs have used."""
@@ -114,3 +162,25 @@ def price(*, missing: bool, url: str | None) -> None:
     """
     assert missing, "there is nothing else to ask for"
     sys.exit(import_module("web.pricing").run(url))
+
+
+@usage.command()
+@click.option("--to", required=True, type=PathOnDisk(file_okay=False), help="Folder of the files; made if missing.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day, in UTC. [default: the first there is]")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day, in UTC. [default: today]")
+@place
+def export(*, url: str | None, data: Path | None, **options: Any) -> None:
+    """Write model calls and runs to Parquet files, one a day.
+
+    Only days that have changed since the last export are written again.
+
+    \b
+    Example:
+      treadle usage export --to export --since 2026-11-01
+    """
+    wanted = import_module("web.asking").Place(url, data)
+    days = {name: value.date() if isinstance(value, datetime) else value for name, value in options.items()}
+    sys.exit(import_module("web.exporting").run(place=wanted, **days))
+
+
+main.add_command(export)

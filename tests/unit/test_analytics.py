@@ -1,4 +1,4 @@
-"""Users' SQL: what is refused changes nothing and says why, what is allowed sees one moment, and all of it is bounded."""
+"""Users' SQL: what is refused changes nothing and says why; what is allowed sees one moment, and is bounded."""
 
 import asyncio
 import csv
@@ -90,7 +90,7 @@ HOSTILE = [
     ("-- select 1\rdrop table threads\n", "not DROP"),
     ("select 1 \u037e drop table threads", "syntax"),
     ("\u00a0drop\u00a0table\u00a0threads", "not DROP|syntax"),
-    ("ＤＲＯＰ table threads", "syntax"),
+    ("\uff24\uff32\uff2f\uff30 table threads", "syntax"),
     ("drop\u2028table threads", "syntax|not DROP"),
     ("select 1\x00; drop table threads", "syntax|Exactly|NUL|null|Null"),
     ("selec 1", "syntax"),
@@ -313,7 +313,7 @@ async def test_a_transaction_that_only_reads_stands_behind_the_check(database):
 
 @pytest.mark.parametrize("sql", ["SET memory_limit = '1TB'", "SET enable_external_access = true"])
 async def test_settings_are_locked(database, sql):
-    with pytest.raises(duckdb.Error, match="locked|Cannot"):
+    with pytest.raises(duckdb.Error, match="locked"):
         await database.read(texts, sql)
 
 
@@ -350,7 +350,7 @@ async def test_a_text_that_the_parser_cannot_finish_is_given_up_and_the_next_is_
 
 @pytest.mark.parametrize("sql", ["select " + "abs(" * 900 + "1" + ")" * 900, "select 1" + "+1" * 900])
 async def test_a_text_that_is_nested_too_deeply_is_refused(database, sql):
-    with pytest.raises(SenselessError, match="nested too deeply|depth"):
+    with pytest.raises(SenselessError, match=r"nested too deeply|depth"):
         await database.ask(Question(sql=sql))
 
 
@@ -457,10 +457,12 @@ async def test_what_is_committed_while_a_query_runs_is_not_seen_by_it_and_seen_b
 EVERY_TYPE = """
     select * from (values (
         true, 1::tinyint, 9007199254740992::bigint, 9007199254740993::bigint, -9007199254740993::bigint,
-        170141183460469231731687303715884105727::hugeint, 0.0000000001::decimal(18, 10), 12345678.0000000001::decimal(18, 10),
+        170141183460469231731687303715884105727::hugeint, 0.0000000001::decimal(18, 10),
+        12345678.0000000001::decimal(18, 10),
         1.5::double, 'nan'::double, 'infinity'::double, 'a,"b"\n c', '', null::varchar,
         timestamptz '2026-11-01 23:59:59.999999+00', date '2026-11-01', '6ba7b821-9dad-11d1-80b4-00c04fd430c8'::uuid,
-        ['a', 'b,c'], []::varchar[], '{"team": "x", "n": 1.10}'::json, {'a': 9007199254740993, 'b': [0.5::decimal(2, 1)]},
+        ['a', 'b,c'], []::varchar[], '{"team": "x", "n": 1.10}'::json,
+        {'a': 9007199254740993, 'b': [0.5::decimal(2, 1)]},
         map {'k': 1}
     )) as t (
         yes, tiny, exact, large, negative, huge, cents, dollars,
