@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
+from pathlib import Path
 
 import httpx
 import psutil
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from tests.server import command, serving
 
+README = (Path(__file__).parents[2] / "README.md").read_text()
 THREADS = "select thread_id, metadata->>'n' as n, 1.5::decimal(3, 1) as d from threads order by n"
 
 
@@ -103,6 +108,18 @@ def test_the_live_file_is_refused_with_the_two_ways_that_there_are(place):
 def test_the_server_up_is_asked_for_an_export(place, tmp_path):
     ended = treadle("usage", "export", "--to", tmp_path, *place.reached)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_examples_of_the_readme_run(place, tmp_path):
+    lines = re.findall(r"^treadle (.*?) *(?:#.*)?$", README, re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        ended = treadle(*shlex.split(line.replace("--to export", f"--to {tmp_path}")), *place.reached)
+        assert ended.returncode == 0, ended.stderr
+    [notebook] = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    names = {"httpx": httpx, "pyarrow": pa, "url": place.server.url}
+    exec(notebook, names)
+    assert "total_tokens" in names["table"].column_names
 
 
 def test_what_is_no_treadle_is_said(tmp_path):
