@@ -23,6 +23,7 @@ from actors.runtime import Batch, History, Parts, StateUpdate, Submission
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
+from storage.panels import PANELS, Panel
 from storage.questions import Answer, Question
 from storage.records import END, Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 from storage.runs import Told
@@ -59,6 +60,10 @@ class Client:
         self._reader_until = 0.0
         self._system = {key: one for one in assistants for key in (one.assistant_id, one.graph_id)}
         self._graph_ids = [one.graph_id for one in assistants]
+
+    @property
+    def panels(self) -> list[Panel]:
+        return PANELS
 
     @property
     def graph_ids(self) -> list[str]:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
+from storage.panels import Panel
 from storage.questions import Answer, Question
 from storage.records import Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
 
@@ -212,6 +213,11 @@ class Runtime(Protocol):
         Raises SenselessError for what is no SELECT that users may ask, or fails; TooLargeError, TimeLimitError,
         TooManyQueriesError.
         """
+        ...
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The questions of the usage page."""
         ...
 
     @property

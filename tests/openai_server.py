@@ -95,6 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _event(self, chunk: dict[str, Any]) -> None:
         if chunk.get("choices") and chunk["choices"][0]["delta"] == {"break": True}:
+            self.wfile.write(b'data: {"error": {"message": "overloaded", "type": "server_error"}}\n\n')
             raise ConnectionAbortedError
         self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         self.wfile.flush()

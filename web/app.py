@@ -23,6 +23,7 @@ from web.platform import schemas as platform_schemas
 from web.pricing import PricesController
 from web.settings import Settings
 from web.stopping import Stopping
+from web.usage import UsageController
 from web.webhook_rules import WebhookRules
 from web.webhooks import Shape, Webhooks
 
@@ -53,6 +54,7 @@ def create_app(open_runtime: OpenRuntime, settings: Settings, stopping: Stopping
             PricesController,
             AnalyticsController,
             Router("/api", route_handlers=[MetaController, AnalyticsController], include_in_schema=False),
+            UsageController,
             openapi,
         ],
         dependencies=dependencies.PROVIDERS,

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from functools import reduce
 from datetime import datetime
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any

@@ -157,7 +157,7 @@ async def test_a_call_that_fails_is_a_row(http, model, source):
 @pytest.mark.parametrize("how", ["interrupt", "rollback", "displaced"])
 async def test_a_call_that_is_cut_off_is_one_row_and_its_run_counts(http, models, how):
     thread_id, before = f"cut-{how}", models[1].requests
-    run_id = await create(http, "/api", thread_id, **asking(PLAIN, ENDLESS))
+    run_id = await create(http, "/api", thread_id, **asking(PLAIN, ENDLESS), stream_mode="messages-tuple")
     await asyncio.to_thread(models[1].wait_for, before + 2)
     await said(http, thread_id, run_id, "word5")
     if how == "displaced":
