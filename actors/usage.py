@@ -43,7 +43,7 @@ def reported(result: LLMResult | None) -> Usage | None:
     """What the provider said; None if it said nothing."""
     said = [found for message in messages(result) if (found := _of_message(message))]
     if said:
-        return _added(list({repr(sorted(one.items())): one for one in said}.values()))
+        return _added(said if len(said) == 1 else list({repr(sorted(one.items())): one for one in said}.values()))
     output = (result.llm_output if result else None) or {}
     if texts(result) and output.get("token_usage") == {}:  # LangChain tells with the first prompt what all of them took
         return Usage(usage_source=UsageSource.REPORTED)
@@ -131,6 +131,8 @@ def _added(said: list[dict[str, Any]]) -> Usage:
         saved = {key: value for key, value in said[0].items() if key != "total_cost"}
         return Usage(usage_source=UsageSource.REPORTED, from_cache=True, usage_detail={"saved": saved})
     usages = [_of_usage_metadata(one) for one in said]
+    if len(usages) == 1:
+        return usages[0]
     details = [one.usage_detail for one in usages if one.usage_detail]
     numbers: dict[str, Any] = {name: sum(getattr(one, name) for one in usages) for name in _NUMBERS}
     return Usage(
