@@ -277,7 +277,9 @@ async def test_a_report_after_the_end_is_added_up_and_changes_no_status(ledger, 
     for _ in range(2):
         await ledger.report([late, late])
     assert (await roll_up(ledger, run))["total"] == 24
-    assert await ledger.run("t1", run.run_id) == before
+    after = await ledger.run("t1", run.run_id)
+    assert after.totals.total_tokens == 24
+    assert replace(after, totals=before.totals) == before
     assert before.status is RunStatus.ERROR
 
 
@@ -365,7 +367,7 @@ def a_history(draw):
 
 
 @given(a_history())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_run_has_what_its_calls_add_up_to(history):
     facts, writes = history
     with duckdb.connect() as db:
