@@ -237,7 +237,7 @@ def test_what_cannot_be_joined_is_said_in_a_line(server, tmp_path):
 
 def test_what_was_acknowledged_is_done_after_ray_and_all_who_joined_it_were_killed(server, other):
     """The last test, because it takes the servers of the others."""
-    answer = httpx.post(f"{other.url}/api/threads/t/runs", json=work(seconds=2))
+    answer = httpx.post(f"{other.url}/api/threads/t/runs", json=work(seconds=2), timeout=60)
     run_id = answer.raise_for_status().json()["run_id"]
     family = [*server.family(), *other.family()]
     survivors = [*server.gateways(), *other.family()]  # they have to notice
