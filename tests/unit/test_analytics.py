@@ -344,7 +344,7 @@ async def test_a_query_whose_asker_leaves_stops(database):
 
 async def test_a_text_that_the_parser_cannot_finish_is_given_up_and_the_next_is_read(database):
     with pytest.raises(SenselessError, match="too hard to parse"):
-        await database.ask(Question(sql="with x as (" * 12))
+        await database.ask(Question(sql="with x as (" * 12, timeout_s=60))
     assert await rows(database, "select 1") == [[1]]
 
 
