@@ -174,6 +174,7 @@ NAMES_OF_SETTINGS = {
     "most": "--max",
     "limits": "TREADLE_CANCEL_GRACE, TREADLE_RUN_TIMEOUT or TREADLE_MAX_WAITING",
     "tape_limits": "TREADLE_TAPE_HOURS, TREADLE_TAPE_RUN_BYTES or TREADLE_TAPE_BYTES",
+    "own_prices": "TREADLE_PRICES",
     "server": "TREADLE_ENVIRONMENT or TREADLE_RELEASE",
 }
 """As whoever starts a server knows them."""

@@ -408,7 +408,8 @@ def _answered(one: OpenCall, call: ModelCall, result: LLMResult | None) -> Model
     if call.status is CallStatus.SUCCESS:
         told = usage.reported(result) or usage.estimated(one.prompt, usage.messages(result) or usage.texts(result))
     else:
-        told = usage.of_cut_off(one.prompt, result)
+        ended = usage.of_failed if call.status is CallStatus.ERROR else usage.of_cut_off
+        told = ended(one.prompt, result)
     if told.usage_detail:
         told = replace(told, usage_detail=msgspec.json.decode(encode(told.usage_detail)))
     model, reason = usage.model_of(result), usage.finish_reason(result)

@@ -57,15 +57,17 @@ def estimated(prompt: Sequence[BaseMessage] | Sequence[str], answers: Iterable[B
     return Usage(input_tokens=read, output_tokens=said, total_tokens=read + said, usage_source=UsageSource.ESTIMATED)
 
 
-def of_cut_off(prompt: Sequence[BaseMessage] | Sequence[str], result: LLMResult | None) -> Usage:
-    """Of a call that did not come to its end: what the provider said in its first pieces, and the text so far.
-
-    Without either there is nothing to count, and nothing was said about it.
-    """
-    answers = [*messages(result), *texts(result)]
-    told = reported(result)
-    if told is None and not any(has_said(answer) for answer in answers):
+def of_failed(prompt: Sequence[BaseMessage] | Sequence[str], result: LLMResult | None) -> Usage:
+    """Of a call that ended with an error: without a word and a number there is nothing to count."""
+    if reported(result) is None and not any(map(has_said, [*messages(result), *texts(result)])):
         return Usage()
+    return of_cut_off(prompt, result)
+
+
+def of_cut_off(prompt: Sequence[BaseMessage] | Sequence[str], result: LLMResult | None) -> Usage:
+    """Of a call that did not come to its end: the prompt, or what the provider said of it; and the text so far."""
+    answers = [answer for answer in (*messages(result), *texts(result)) if has_said(answer)]
+    told = reported(result)
     guess = estimated(prompt, answers)
     read = (told and told.input_tokens) or guess.input_tokens
     written = max(told.output_tokens if told else 0, guess.output_tokens)

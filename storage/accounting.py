@@ -106,7 +106,6 @@ class ModelCall(Struct, frozen=True, kw_only=True):
     status: CallStatus
     finish_reason: str | None = None
     error_type: str | None = None
-    price: Price = PENDING
     was_open: bool = False
     """Whether it was told of while it was under way."""
 

@@ -23,11 +23,14 @@ class Served:
         self.lock = threading.Lock()
         self.tokens: dict[str, list[int]] = {}
         self.requests = 0
+        self.last_port = 0
+        """From which the last request came."""
         self.began = threading.Condition(self.lock)
 
-    def begin(self) -> None:
+    def begin(self, port: int) -> None:
         with self.began:
             self.requests += 1
+            self.last_port = port
             self.began.notify_all()
 
     def wait_for(self, requests: int, timeout: float = 30) -> None:
@@ -64,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.served.begin()
+        self.served.begin(self.client_address[1])
         model = body["model"]
         if model == "refusing":
             self._json(400, {"error": {"message": "no", "type": "invalid_request_error"}})

@@ -155,6 +155,7 @@ def _wanted(options: Options, settings: Settings, env: Mapping[str, str]) -> Clu
 GIVEN_BY = {
     "limits": ("TREADLE_CANCEL_GRACE", "TREADLE_RUN_TIMEOUT", "TREADLE_MAX_WAITING"),
     "tape_limits": ("TREADLE_TAPE_HOURS", "TREADLE_TAPE_RUN_BYTES", "TREADLE_TAPE_BYTES"),
+    "own_prices": ("TREADLE_PRICES",),
     "server": ("TREADLE_ENVIRONMENT", "TREADLE_RELEASE"),
 }
 """What of the cluster's settings comes from the environment."""

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from actors.cluster import ClusterSettings, JoinError, address_here, refuse_others
 from actors.project import DEMO, RunLimits
 from storage.deployment import Deployment
+from storage.pricelists import OwnPrices
 from storage.records import TapeLimits
 
 ONE, TWO = "127.0.0.2:6379", "127.0.0.2:6380"
@@ -52,6 +53,7 @@ CHANGES = {
     "most": (5, "--max"),
     "limits": (RunLimits(grace=6, timeout=60, waiting=100), "TREADLE_CANCEL_GRACE"),
     "tape_limits": (TapeLimits(1, 1000, 1000), "TREADLE_TAPE_HOURS"),
+    "own_prices": (OwnPrices(providers={"ours": None}), "TREADLE_PRICES"),
     "server": (Deployment(release="2"), "TREADLE_RELEASE"),
 }
 

@@ -9,6 +9,7 @@ from storage import assistants, queries, runs
 from storage.accounting import Event, ModelCall, Origin, Price, Usage
 from storage.conversations import Feedback
 from storage.deployment import Deployment
+from storage.pricelists import PriceRange
 from storage.records import Assistant, Binding, Run, RunStatus, Thread
 
 FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
@@ -19,10 +20,11 @@ PAGING = {"limit", "offset", "statuses", "before", "after", "types"}
 MIGRATIONS = {"version", "name", "number"}
 LOOKING = {"lately", "include_active", "run_ids"}
 ASKING = {"sql", "since", "until", "day", "at", "count"}
-ACCOUNTING = (Deployment, Event, Feedback, ModelCall, Origin, Price, Usage)
+ACCOUNTING = (Deployment, Event, Feedback, ModelCall, Origin, Price, PriceRange, Usage)
+COLUMNS_OF_PRICES = {"loaded_at", "price_versions", "reasons", "after"}
 COLUMNS_OF_CALLS = {"recorded_at", "tool_calls", "call"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread, *ACCOUNTING) for field in fields(noun)}
-GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | PAGING | MIGRATIONS | LOOKING | ASKING
+GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | COLUMNS_OF_PRICES | PAGING | MIGRATIONS | LOOKING | ASKING
 
 
 @pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))

@@ -166,9 +166,14 @@ def so_far(content="", **fields):
     return LLMResult(generations=[[ChatGenerationChunk(message=AIMessageChunk(content, **fields))]])
 
 
-def test_a_call_cut_off_before_it_said_anything_took_nothing_that_we_know_of():
-    assert usage.of_cut_off(PROMPT, None) == Usage()
-    assert usage.of_cut_off(PROMPT, so_far()) == Usage()
+def test_a_call_that_failed_before_it_said_anything_took_nothing_that_we_know_of():
+    assert usage.of_failed(PROMPT, None) == Usage()
+    assert usage.of_failed(PROMPT, so_far()) == Usage()
+    assert usage.of_failed(PROMPT, so_far("There")) == usage.of_cut_off(PROMPT, so_far("There"))
+
+
+def test_a_call_cut_off_before_it_said_anything_took_its_prompt():
+    assert usage.of_cut_off(PROMPT, None) == usage.of_cut_off(PROMPT, so_far()) == usage.estimated(PROMPT, [])
 
 
 def test_a_call_cut_off_in_its_answer_is_estimated_from_the_text_so_far():
