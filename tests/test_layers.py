@@ -63,6 +63,7 @@ def allowed_of_ours(file: Path) -> set[str] | None:
         "web/worker.py": {"actors.addresses", "actors.client"},
         "web/asking.py": {"storage.offline"},  # no server runs, so this process may open the database
         "web/sql.py": {"storage.documents"},
+        "web/usage/terminal.py": {"storage.panels"},
         "web/exporting.py": {"storage.exports"},
     }
     return doors | own.get(str(file), set())

@@ -143,9 +143,21 @@ def sql(*, query: str | None, views: bool, url: str | None, data: Path | None, *
     sys.exit(import_module("web.sql").run(query=query, place=wanted, **options))
 
 
-@main.group()
-def usage() -> None:
-    """What the runs have used."""
+@main.group(invoke_without_command=True)
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="How many, today included, in UTC.")
+@click.option("--assistant", help="Id of the only assistant that is counted.")
+@place
+@click.pass_context
+def usage(context: click.Context, *, days: int, assistant: str | None, url: str | None, data: Path | None) -> None:
+    """What the runs have used: tokens and cost, by day, model, caller and thread.
+
+    \b
+    Example:
+      treadle usage --days 7
+    """
+    if context.invoked_subcommand is None:
+        wanted = import_module("web.asking").Place(url, data)
+        sys.exit(import_module("web.usage.terminal").run(days=days, assistant=assistant, place=wanted))
 
 
 @usage.command()

@@ -79,14 +79,20 @@ def _as_objects(answer: Answer) -> bytes:
     return ("[" + ",\n ".join(objects) + "]\n").encode()
 
 
-def _as_table(answer: Answer) -> bytes:
+def table_of(answer: Answer, title: str | None = None) -> Table:
+    """An answer in JSON, for a terminal."""
     said = msgspec.json.decode(answer.body)
-    table = Table()
+    table = Table(title=title, title_justify="left", title_style="bold")
     for column in said["columns"]:
         justify = "right" if _is_number(column["type"]) else "left"
         table.add_column(escape(column["name"]), justify=justify, overflow="fold")
     for row in said["rows"]:
         table.add_row(*map(_in_table, row))
+    return table
+
+
+def _as_table(answer: Answer) -> bytes:
+    table = table_of(answer)
     printer = Console(highlight=False, force_terminal=sys.stdout.isatty())
     with printer.capture() as captured:
         printer.print(table)

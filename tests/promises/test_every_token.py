@@ -3,12 +3,13 @@
 import asyncio
 import os
 import signal
+import subprocess
 
 import httpx
 import pytest
 
 from tests.openai_server import CACHED, REASONED, WORDS, openai_server
-from tests.server import GRAPHS, serving
+from tests.server import GRAPHS, command, serving
 from tests.system.calls import cancel, create
 
 BILLING = GRAPHS.parent / "billing" / "langgraph.json"
@@ -197,6 +198,23 @@ async def test_what_is_reported_from_outside_counts_once(http):
     (row,) = await calls_of(http, "reported")
     assert (row["model"], row["input_tokens"], row["output_tokens"]) == ("elsewhere", 5, 2)
     assert await agreed(http, "reported") == 7
+
+
+async def test_the_terminal_shows_what_was_used(http, server):
+    await wait(http, "shown", asking(PLAIN, {"model": "plain", "tag": "subagent:scout"}))
+    shown = treadle("usage", "--days", "1", "--url", server.url)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for words in ("By day and model", "plain-v1", "By caller", "scout", "Dearest threads"):
+        assert words in shown.stdout
+    none = treadle("usage", "--assistant", "nobody", "--url", server.url)
+    assert (none.returncode, "plain-v1" in none.stdout) == (0, False)
+    lost = treadle("usage", "--url", "http://127.0.0.1:9")
+    assert (lost.returncode, lost.stderr) == (2, "treadle: No server answers at http://127.0.0.1:9\n")
+
+
+def treadle(*arguments):
+    env = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(command(*arguments), capture_output=True, timeout=60, check=False, env=env, text=True)
 
 
 async def test_thirty_two_runs_at_once_lose_no_call(http, models):

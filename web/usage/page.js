@@ -49,13 +49,25 @@ function stacked(rows, measure) {
   });
 }
 
+const DAY = 86_400_000;
+const TEXTS = new Set(["provider", "model", "caller", "caller_name", "thread_id", "run_status", "repeated", "unpriced_reason"]);
+
+/** An axis of days, with a dozen names at most, whatever days are missing. */
+function days(traces) {
+  const all = traces.flatMap((trace) => trace.x).map((day) => Date.parse(day));
+  const span = (Math.max(...all) - Math.min(...all)) / DAY + 1;
+  return { type: "date", tickformat: "%b %-d", dtick: DAY * Math.ceil(span / 12), tick0: Math.min(...all) };
+}
+
 function chart(traces, unit, sideways = false) {
   const box = element("div", { className: "chart" });
+  if (sideways) box.style.height = `${5 + 2.2 * Math.max(2, traces[0].x.length)}rem`;
   const ink = getComputedStyle(document.body).color;
   const named = { title: { text: unit }, gridcolor: "#8883", automargin: true };
-  const plain = { automargin: true, gridcolor: "#8883", type: sideways || traces[0]?.name?.startsWith("p") ? "category" : undefined };
+  const isTime = traces[0].x.some((one) => /^\d{4}-\d\d-\d\d$/.test(one));
+  const plain = { automargin: true, gridcolor: "#8883", ...(isTime ? days(traces) : { type: "category" }) };
   const layout = {
-    barmode: unit === "milliseconds" ? "group" : "stack", margin: { t: 10, r: 10, b: 40, l: 50 }, font: { color: ink },
+    bargap: 0.35, barmode: unit === "milliseconds" ? "group" : "stack", margin: { t: 10, r: 10, b: 40, l: 50 }, font: { color: ink },
     paper_bgcolor: "transparent", plot_bgcolor: "transparent", legend: { orientation: "h", y: -0.2 },
     xaxis: sideways ? named : plain, yaxis: sideways ? plain : named,
   };
@@ -71,8 +83,7 @@ function shown(name, value) {
 }
 
 function table(columns, rows) {
-  const isNumber = (name) => rows.some((row) => typeof row[name] === "number");
-  const cell = (tag, name, text) => element(tag, { className: isNumber(name) ? "number" : "" }, text);
+  const cell = (tag, name, text) => element(tag, { className: TEXTS.has(name) ? "" : "number" }, text);
   return element("div", { className: "rows" }, element("table", {},
     element("thead", {}, element("tr", {}, ...columns.map((name) => cell("th", name, name.replaceAll("_", " "))))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...columns.map((name) => cell("td", name, shown(name, row[name]))))))));
@@ -125,7 +136,7 @@ async function fill(panel, box, params, mine) {
     if (mine !== round) return;
     if (panel.name === "totals") showTotals(answer);
     const charts = answer.rows.length && DRAWN[panel.name] ? DRAWN[panel.name](answer.rows) : [];
-    const listed = panel.name === "by_day" ? null : table(answer.columns, answer.rows);
+    const listed = ["by_day", "totals"].includes(panel.name) ? null : table(answer.columns, answer.rows);
     body.replaceChildren(...(answer.rows.length ? [...charts, listed] : ["Nothing in this time."]).filter(Boolean));
     for (const drawn of charts) drawn?.draw();
   } catch (error) {
