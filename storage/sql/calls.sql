@@ -64,58 +64,89 @@ SELECT call FROM open_calls WHERE thread_id = $thread_id;
 -- name: roll_up
 -- What the calls of a run add up to. A run's id grows with time, and so do calls: what is scanned is small.
 UPDATE runs
-   SET llm_call_count = calls.calls,
-       total_input_tokens = calls.input_tokens,
-       total_output_tokens = calls.output_tokens,
-       total_tokens = calls.total_tokens,
-       lead_agent_tokens = calls.lead_agent,
-       subagent_tokens = calls.subagent,
-       middleware_tokens = calls.middleware,
-       cost_usd = calls.cost_usd,
-       unpriced_calls = calls.unpriced
+   SET llm_call_count = added.calls,
+       total_input_tokens = added.input_tokens,
+       total_output_tokens = added.output_tokens,
+       total_tokens = added.total_tokens,
+       lead_agent_tokens = added.lead_agent,
+       subagent_tokens = added.subagent,
+       middleware_tokens = added.middleware,
+       model_tokens = added.models,
+       cost_usd = added.cost_usd,
+       unpriced_calls = added.unpriced
   FROM (
-    SELECT count(*) FILTER (NOT from_cache) AS calls,
+    SELECT sum(calls)::BIGINT AS calls,
            sum(input_tokens)::BIGINT AS input_tokens,
            sum(output_tokens)::BIGINT AS output_tokens,
            sum(total_tokens)::BIGINT AS total_tokens,
-           coalesce(sum(total_tokens) FILTER (caller = 'lead_agent'), 0)::BIGINT AS lead_agent,
-           coalesce(sum(total_tokens) FILTER (caller = 'subagent'), 0)::BIGINT AS subagent,
-           coalesce(sum(total_tokens) FILTER (caller = 'middleware'), 0)::BIGINT AS middleware,
+           sum(lead_agent)::BIGINT AS lead_agent,
+           sum(subagent)::BIGINT AS subagent,
+           sum(middleware)::BIGINT AS middleware,
+           json_group_object(model, total_tokens) AS models,
            sum(cost_usd)::DECIMAL(18, 10) AS cost_usd,
-           count(*) FILTER (cost_usd IS NULL) AS unpriced
-      FROM model_calls
-     WHERE run_id = $run_id
+           sum(unpriced)::BIGINT AS unpriced
+      FROM (
+        SELECT model,
+               count(*) FILTER (NOT from_cache) AS calls,
+               sum(input_tokens) AS input_tokens,
+               sum(output_tokens) AS output_tokens,
+               sum(total_tokens)::BIGINT AS total_tokens,
+               sum(CASE caller WHEN 'lead_agent' THEN total_tokens ELSE 0 END) AS lead_agent,
+               sum(CASE caller WHEN 'subagent' THEN total_tokens ELSE 0 END) AS subagent,
+               sum(CASE caller WHEN 'middleware' THEN total_tokens ELSE 0 END) AS middleware,
+               sum(cost_usd) AS cost_usd,
+               count(*) FILTER (cost_usd IS NULL) AS unpriced
+          FROM model_calls
+         WHERE run_id = $run_id
+         GROUP BY model
+      )
     HAVING count(*) > 0
-  ) AS calls
+  ) AS added
  WHERE runs.run_id = $run_id;
 
 -- name: roll_up_each
 UPDATE runs
-   SET llm_call_count = calls.calls,
-       total_input_tokens = calls.input_tokens,
-       total_output_tokens = calls.output_tokens,
-       total_tokens = calls.total_tokens,
-       lead_agent_tokens = calls.lead_agent,
-       subagent_tokens = calls.subagent,
-       middleware_tokens = calls.middleware,
-       cost_usd = calls.cost_usd,
-       unpriced_calls = calls.unpriced
+   SET llm_call_count = added.calls,
+       total_input_tokens = added.input_tokens,
+       total_output_tokens = added.output_tokens,
+       total_tokens = added.total_tokens,
+       lead_agent_tokens = added.lead_agent,
+       subagent_tokens = added.subagent,
+       middleware_tokens = added.middleware,
+       model_tokens = added.models,
+       cost_usd = added.cost_usd,
+       unpriced_calls = added.unpriced
   FROM (
-    SELECT model_calls.run_id,
-           count(*) FILTER (NOT from_cache) AS calls,
+    SELECT run_id,
+           sum(calls)::BIGINT AS calls,
            sum(input_tokens)::BIGINT AS input_tokens,
            sum(output_tokens)::BIGINT AS output_tokens,
            sum(total_tokens)::BIGINT AS total_tokens,
-           coalesce(sum(total_tokens) FILTER (caller = 'lead_agent'), 0)::BIGINT AS lead_agent,
-           coalesce(sum(total_tokens) FILTER (caller = 'subagent'), 0)::BIGINT AS subagent,
-           coalesce(sum(total_tokens) FILTER (caller = 'middleware'), 0)::BIGINT AS middleware,
+           sum(lead_agent)::BIGINT AS lead_agent,
+           sum(subagent)::BIGINT AS subagent,
+           sum(middleware)::BIGINT AS middleware,
+           json_group_object(model, total_tokens) AS models,
            sum(cost_usd)::DECIMAL(18, 10) AS cost_usd,
-           count(*) FILTER (cost_usd IS NULL) AS unpriced
-      FROM model_calls
-      JOIN (SELECT DISTINCT unnest($run_id::UUID[]) AS run_id) AS given USING (run_id)
-     GROUP BY model_calls.run_id
-  ) AS calls
- WHERE runs.run_id = calls.run_id;
+           sum(unpriced)::BIGINT AS unpriced
+      FROM (
+        SELECT model_calls.run_id,
+               model,
+               count(*) FILTER (NOT from_cache) AS calls,
+               sum(input_tokens) AS input_tokens,
+               sum(output_tokens) AS output_tokens,
+               sum(total_tokens)::BIGINT AS total_tokens,
+               sum(CASE caller WHEN 'lead_agent' THEN total_tokens ELSE 0 END) AS lead_agent,
+               sum(CASE caller WHEN 'subagent' THEN total_tokens ELSE 0 END) AS subagent,
+               sum(CASE caller WHEN 'middleware' THEN total_tokens ELSE 0 END) AS middleware,
+               sum(cost_usd) AS cost_usd,
+               count(*) FILTER (cost_usd IS NULL) AS unpriced
+          FROM model_calls
+          JOIN (SELECT DISTINCT unnest($run_id::UUID[]) AS run_id) AS given USING (run_id)
+         GROUP BY model_calls.run_id, model
+      )
+     GROUP BY run_id
+  ) AS added
+ WHERE runs.run_id = added.run_id;
 
 -- name: add_tools
 -- A run's messages of tools, as they come.

@@ -69,6 +69,7 @@ ALTER TABLE runs ADD COLUMN total_tokens BIGINT DEFAULT 0;
 ALTER TABLE runs ADD COLUMN lead_agent_tokens BIGINT DEFAULT 0;
 ALTER TABLE runs ADD COLUMN subagent_tokens BIGINT DEFAULT 0;
 ALTER TABLE runs ADD COLUMN middleware_tokens BIGINT DEFAULT 0;
+ALTER TABLE runs ADD COLUMN model_tokens JSON; -- by model
 ALTER TABLE runs ADD COLUMN cost_usd DECIMAL(18, 10); -- NULL when no call has one
 ALTER TABLE runs ADD COLUMN unpriced_calls BIGINT DEFAULT 0;
 
