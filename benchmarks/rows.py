@@ -20,7 +20,7 @@ import click
 from duckdb import DuckDBPyConnection
 from uuid_utils import uuid7
 
-from storage import queries, recordings
+from storage import queries, recordings, usage
 from storage.accounting import CallStatus, ModelCall, Origin, Recording, Usage, UsageSource
 from storage.bindings import Bind, bind
 from storage.commits import Write
@@ -79,6 +79,8 @@ async def _make(database: Database, rows: int) -> None:
     for first, following in zip(firsts, [*firsts[1:], None], strict=True):
         last = str(UUID(int=UUID(following).int - 1)) if following else ALL
         await database.read(_run, "calls", calls_per_run=CALLS_PER_RUN, first=first, last=last)
+        await database.read(_roll_up, first, last)
+    await database.read(_run, "threads")
     _say(f"make {rows:,} rows", f"{time.perf_counter() - start:.1f} s")
 
 
@@ -200,13 +202,14 @@ def _call(thread_id: str, run_id: str) -> ModelCall:
 
 
 async def _usage_of_thread(database: Database, thread_id: str) -> None:
-    """As `GET /api/threads/{thread_id}/token-usage` may do it."""
+    """As `GET /api/threads/{thread_id}/token-usage` asks it."""
+    assert (await database.read(partial(usage.of_thread, include_active=False), thread_id)).by_model
 
-    def read(db: DuckDBPyConnection) -> list[tuple[Any, ...]]:
-        ((first, last, _),) = _run(db, "range_of_runs", thread_id=thread_id)
-        return _run(db, "usage_of_thread", thread_id=thread_id, first=first, last=last)
 
-    assert await database.read(read), "the thread has calls"
+def _roll_up(db: DuckDBPyConnection, first: str, last: str) -> None:
+    """As the ends of the runs do."""
+    run_ids = [run_id for (run_id,) in _run(db, "slice", first=first, last=last)]
+    db.execute(queries.load("calls")["roll_up_each"], {"run_id": run_ids})
 
 
 def _reading(database: Database, name: str, **given: Any) -> Callable[[], Awaitable[Any]]:

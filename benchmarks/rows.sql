@@ -80,6 +80,13 @@ SELECT (format('{:012x}', epoch_ms(called_at)) || '7000b000' || format('{:012x}'
      WHERE run_id BETWEEN $first AND $last
   );
 
+-- name: threads
+INSERT INTO threads (thread_id, status, unfinished, metadata, config, interrupts, created_at, updated_at)
+SELECT thread_id, 'idle', 0, '{}', '{}', '{}', min(queued_at), max(queued_at) FROM runs GROUP BY thread_id;
+
+-- name: slice
+SELECT run_id::VARCHAR FROM runs WHERE run_id BETWEEN $first AND $last;
+
 -- name: slices
 -- Ids of runs at which to begin anew, so that what is made at once fits into memory.
 SELECT run_id::VARCHAR FROM runs WHERE rowid % $size = 0 ORDER BY run_id;
@@ -94,17 +101,6 @@ SELECT thread_id
 
 -- name: range_of_runs
 SELECT min(run_id)::VARCHAR, max(run_id)::VARCHAR, count(*) FROM runs WHERE thread_id = $thread_id;
-
--- name: usage_of_thread
--- Ids of runs grow with time: those of a thread are in a few places, and the rest is not read.
-SELECT model, caller, sum(tokens)::BIGINT, count(*)
-  FROM (
-    SELECT model, caller, run_id, sum(total_tokens) AS tokens
-      FROM model_calls
-     WHERE thread_id = $thread_id AND run_id BETWEEN $first AND $last
-     GROUP BY ALL
-  )
- GROUP BY ALL;
 
 -- name: runs_of_threads
 SELECT thread_id, run_id::VARCHAR FROM runs ORDER BY run_id DESC LIMIT $limit;
