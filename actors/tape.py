@@ -99,8 +99,8 @@ class Tape:
             if after > max(run.last, run.lost):
                 after = 0  # a number that this run has not said: its reader knows nothing of it
             if run.lost > after:
-                yield run.gap(after)
-                after = run.lost
+                gap, after = run.gap(after), run.lost
+                yield gap  # more may be lost until its reader comes back, and then that is said too
             elif batch := run.batch(after, self.reserved):
                 yield batch
                 after = batch[-1].seq

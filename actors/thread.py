@@ -88,7 +88,7 @@ class ThreadActor:
         NotHereError if it comes too late: once the run has ended by itself.
         """
         live = self._in_hand(run_id)
-        if live.wished is None:
+        if live.wished is None or (live.wished.done() and live.wished.exception()):  # what was refused is tried again
             live.wished = self._hold(self._wish(live, action, reason), f"cancel {run_id}")
         await asyncio.shield(live.wished)
 

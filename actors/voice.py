@@ -5,8 +5,11 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from actors.errors import NotHereError
 from actors.ports import LedgerPort, ScribePort
+from actors.recalling import bounded
 from actors.runtime import Batch
 from actors.tape import Tape
 from storage.errors import ServiceError
@@ -73,7 +76,7 @@ class Voice:
         async with aclosing(self._scribe.read(self._thread_id, run_id, gap.after, gap.first)) as kept:
             async for batch in kept:
                 found = True
-                yield batch
+                yield _narrowed(batch, gap) if isinstance(batch, Gap) else batch
         if gap.is_trimmed and not found:
             yield gap
 
@@ -84,3 +87,11 @@ class Voice:
             logger.info("No more numbers for thread %s: %s", self._thread_id, error)
         finally:
             self._reserving = None
+
+
+def _narrowed(on_disk: Gap, in_memory: Gap) -> Gap:
+    """What is neither here nor there: the disk may begin later than memory does."""
+    known = bounded(on_disk, in_memory.last, in_memory.last_ms)
+    if in_memory.first_ms and (known.first is None or known.first > (in_memory.first or 0)):
+        return replace(in_memory, after=on_disk.after)
+    return known

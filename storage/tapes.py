@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from storage import queries, sqlite
 from storage.records import Gap, Part, TapeLimits
@@ -53,13 +54,13 @@ class Tapes:
         if found is None:
             return None
         previous_seq, last_seq, data = found
-        if previous_seq > after:
-            return Gap(after, previous_seq + 1, None, 0)
         try:
             parts = _PARTS.decode(zlib.decompress(data))
         except (zlib.error, msgspec.DecodeError):
             logger.exception("Parts %s to %s of run %s cannot be read", after + 1, last_seq, run_id)
-            return Gap(after, last_seq + 1, None, 0)
+            return self._gap(thread_id, run_id, after, last_seq)
+        if previous_seq > after:
+            return _until(after, parts[0])
         return [part for part in parts if part.seq > after]
 
     def keeps(self, thread_id: str, run_id: str) -> bool:
@@ -82,6 +83,16 @@ class Tapes:
             db.close()
         self._files.clear()
 
+    def _gap(self, thread_id: str, run_id: str, after: int, last_seq: int) -> Gap:
+        """From part `after` to what can be read beyond part `last_seq`."""
+        match self.next(thread_id, run_id, last_seq):
+            case None:
+                return Gap(after, last_seq + 1, None, 0)
+            case Gap() as longer:
+                return replace(longer, after=after)
+            case parts:
+                return _until(after, parts[0])
+
     def _trim(self, db: sqlite3.Connection) -> None:
         while db.execute(_SQL["size"]).fetchone()[0] > self._limits.all_bytes // FILES:
             db.execute(_SQL["forget_oldest"], (OLDEST_AT_ONCE,))
@@ -96,6 +107,10 @@ class Tapes:
         if number not in self._files:
             self._files[number] = _open(self._folder / f"tapes-{number}.sqlite")
         return self._files[number]
+
+
+def _until(after: int, first: Part) -> Gap:
+    return Gap(after, first.seq, None, first.ms, first.ms)
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -107,6 +107,23 @@ async def test_what_is_trimmed_is_said(monkeypatch):
     assert numbers(rest) == list(range(gap.first, 21))
 
 
+async def test_what_is_trimmed_while_a_reader_hears_of_a_gap_is_a_gap_too(monkeypatch):
+    monkeypatch.setattr(tapes, "RUN_BYTES", 5000)
+    tape = new_tape()
+
+    def say():
+        for _ in range(20):
+            tape.append("a", "values", b"x" * 300)
+
+    say()
+    async with aclosing(tape.follow("a", 0)) as following:
+        first = await anext(following)
+        say()
+        second = await anext(following)
+    assert isinstance(second, Gap)
+    assert second.after == first.first - 1
+
+
 async def test_finished_runs_go_first_when_the_tape_is_full(monkeypatch):
     monkeypatch.setattr(tapes, "TAPE_BYTES", 3000)
     tape = new_tape()

@@ -89,7 +89,7 @@ def test_an_attempt_that_follows_another_leaves_no_gap(tapes):
 def test_a_chunk_that_is_missing_is_a_gap(tapes):
     tapes.append("t1", 0, [a_part(1)])
     tapes.append("t1", 5, [a_part(6)])
-    assert read(tapes) == [1, Gap(1, 6, None, 0), 6]
+    assert read(tapes) == [1, Gap(1, 6, None, NOW, NOW), 6]
     assert read(tapes, after=5) == [6]
 
 
@@ -99,7 +99,7 @@ def test_a_chunk_that_cannot_be_read_costs_only_itself(tapes, tmp_path, caplog):
     file = tmp_path / "tapes" / f"tapes-{zlib.crc32(b't1') % FILES}.sqlite"
     with closing(sqlite3.connect(file, isolation_level=None)) as db:
         db.execute("UPDATE chunks SET parts = x'00' WHERE first_seq = 2")
-    assert read(tapes) == [1, Gap(1, 3, None, 0), 3]
+    assert read(tapes) == [1, Gap(1, 3, None, NOW, NOW), 3]
     assert "cannot be read" in caplog.text
 
 
@@ -108,7 +108,7 @@ def test_what_is_older_than_the_limit_is_forgotten(tapes):
     tapes.append("t1", 0, [a_part(1, ms=NOW - 25 * hour)])
     tapes.append("t1", 1, [a_part(2, ms=NOW - 23 * hour)])
     tapes.prune(NOW)
-    assert read(tapes) == [Gap(0, 2, None, 0), 2]
+    assert read(tapes) == [Gap(0, 2, None, NOW - 23 * hour, NOW - 23 * hour), 2]
 
 
 def test_a_run_keeps_no_more_than_its_limit(tmp_path):
@@ -172,6 +172,13 @@ async def test_a_run_that_has_ended_is_its_parts_and_its_end(scribe):
     assert [(part.seq, part.event) for part in end] == [(4, END)]
     assert await recall(scribe, ended(), after=3) == [end]
     assert await recall(scribe, ended(), after=4) == []
+
+
+async def test_a_run_of_which_the_beginning_is_gone_says_from_where_to_where_it_is_there(scribe, tapes):
+    tapes.append("t1", 2, [a_part(3, ms=NOW - 5)])
+    gap, said, _ = await recall(scribe, ended(), after=1)
+    assert gap == Gap(1, 3, 4, NOW - 5, NOW - 5, NOW)
+    assert [part.seq for part in said] == [3]
 
 
 async def test_a_run_of_which_nothing_is_kept_is_a_gap_and_its_end(scribe):
