@@ -33,6 +33,15 @@ async def test_it_is_202_without_a_body_at_once(http, prefix, thread_id):
     assert await statuses(http, thread_id) == ["interrupted"]
 
 
+async def test_a_run_that_is_being_stopped_is_still_in_the_way(http, prefix, thread_id):
+    run_id = await create(http, prefix, thread_id, assistant_id="blocking", input={"seconds": 60})
+    assert (await post_cancel(http, prefix, thread_id, run_id)).status_code == 202
+    answer = await http.post(f"{prefix}/threads/{thread_id}/runs", json=work("x", multitask_strategy="reject"))
+    assert answer.status_code == 409, "no more than one run at a time, also while it unwinds"
+    await join(http, thread_id, run_id)
+    assert await statuses(http, thread_id) == ["interrupted"]
+
+
 async def test_twice_is_once_and_the_first_action_stays(http, prefix, thread_id):
     run_id = await working(http, prefix, thread_id)
     assert (await post_cancel(http, prefix, thread_id, run_id)).status_code == 202
@@ -136,10 +145,10 @@ async def test_a_run_is_deleted_with_its_checkpoints(http, prefix, thread_id):
     before = (await http.get(f"{prefix}/threads/{thread_id}/state")).json()
     second = await create(http, prefix, thread_id, **work("second"))
     await join(http, thread_id, second)
-    assert (await http.delete(f"/threads/{thread_id}/runs/{second}")).status_code == 204
+    assert (await http.delete(f"{prefix}/threads/{thread_id}/runs/{second}")).status_code == 204
     assert (await http.get(f"{prefix}/threads/{thread_id}/runs/{second}")).status_code == 404
     assert (await http.get(f"{prefix}/threads/{thread_id}/state")).json() == before
     running = await working(http, prefix, thread_id)
-    assert (await http.delete(f"/threads/{thread_id}/runs/{running}")).status_code == 204
+    assert (await http.delete(f"{prefix}/threads/{thread_id}/runs/{running}")).status_code == 204
     assert (await http.get(f"{prefix}/threads/{thread_id}/state")).json() == before
     assert (await http.get(f"/threads/{thread_id}")).json()["status"] == "idle"

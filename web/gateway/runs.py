@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Controller, Response, get, post, route
+from litestar import Controller, Response, delete, get, post, route
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
@@ -44,6 +44,12 @@ class RunController(Controller):
         """A run. It can be read from before its creation is answered until it is deleted."""
         run = await gate.runtime.run(thread_id, run_id)
         return schemas.run(run, mask_errors=gate.settings.mask_errors)
+
+    @delete("/{run_id:str}")
+    async def delete(self, thread_id: ThreadId, run_id: FromPath[str], gate: TheGate) -> None:
+        """Remove a run and the checkpoints that it wrote; one that is unfinished is cancelled first."""
+        await gate.runtime.run(thread_id, run_id)
+        await gate.runtime.delete_run(thread_id, run_id)
 
     @route("/{run_id:str}/stream", http_method=["GET", "POST"], status_code=200, media_type=MEDIA_TYPE)
     async def stream(  # noqa: PLR0913 - one a parameter
