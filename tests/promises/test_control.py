@@ -40,6 +40,17 @@ async def test_a_run_that_takes_too_long_is_timed_out_and_the_thread_goes_on(htt
     assert (await http.get(f"/threads/{thread_id}")).json()["status"] == "idle"
 
 
+async def test_who_waits_for_a_run_that_takes_too_long_is_told(http, prefix, thread_id):
+    text = "Run exceeded its time limit of 1 seconds"
+    told = (await http.post(f"{prefix}/threads/{thread_id}/runs/wait", json=work("x", 60))).json()
+    assert told["__error__"] == {"error": "TimeoutError", "message": text}
+    if prefix:
+        assert (told["status"], told["error"], told["values"]["done"]) == ("timeout", text, ["x: begun"])
+    [run] = (await http.get(f"/api/threads/{thread_id}/runs")).json()
+    late = await http.post(f"/api/threads/{thread_id}/runs/{run['run_id']}/cancel")
+    assert late.json()["detail"] == f"Run {run['run_id']} is not cancellable (status: timeout)"
+
+
 async def test_a_run_that_cannot_be_stopped_is_undone_where_its_thread_comes_back(http, prefix, thread_id):
     await http.post(f"{prefix}/threads/{thread_id}/runs/wait", json=work("before"))
     before = (await http.get(f"{prefix}/threads/{thread_id}/state")).json()["checkpoint"]

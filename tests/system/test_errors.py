@@ -57,6 +57,15 @@ async def test_a_body_that_is_no_object_is_refused(http, prefix, spared, verb, c
         ({"durability": "never"}, ["durability"]),
         ({"after_seconds": -1}, ["after_seconds"]),
         ({"after_seconds": 1e99}, ["after_seconds"]),
+        ({"checkpoint_id": 5}, ["checkpoint_id"]),
+        ({"checkpoint": "newest"}, ["checkpoint"]),
+        ({"checkpoint_during": "no"}, ["checkpoint_during"]),
+        ({"command": [1]}, ["command"]),
+        ({"config": {"max_concurrency": 0}}, ["config", "max_concurrency"]),
+        ({"feedback_keys": "helpful"}, ["feedback_keys"]),
+        ({"interrupt_after": ["a", 1]}, ["interrupt_after", 1]),
+        ({"on_completion": "burn"}, ["on_completion"]),
+        ({"stream_resumable": 1}, ["stream_resumable"]),
     ],
     ids=lambda value: None if isinstance(value, list) else "-".join(map(str, value.values())),
 )
@@ -152,8 +161,28 @@ async def test_a_malformed_run_id_is_unknown_to_the_gateway_and_malformed_to_the
 async def test_another_threads_run_is_not_found(http, prefix, thread_id, new_id):
     await wait(http, prefix, new_id, **ECHO, if_not_exists="create")
     run = await last_run(http, prefix, new_id)
-    answer = await http.get(f"{prefix}/threads/{thread_id}/runs/{run['run_id']}")
+    path = f"{prefix}/threads/{thread_id}/runs/{run['run_id']}"
+    assert [(await http.get(path + verb)).status_code for verb in ("", "/stream", "/join")] == [404] * 3
+    assert (await http.post(f"{path}/cancel")).status_code == 404
+
+
+async def test_a_malformed_run_id_cannot_be_cancelled(http, prefix, thread_id):
+    answer = await http.post(f"{prefix}/threads/{thread_id}/runs/nonsense/cancel")
+    assert answer.status_code == (404 if prefix else 422)
+
+
+async def test_another_threads_checkpoint_is_not_found(http, prefix, spared, new_id):
+    await wait(http, prefix, new_id, **ECHO, if_not_exists="create")
+    checkpoint_id = (await http.get(f"/threads/{new_id}/state")).json()["checkpoint_id"]
+    answer = await http.post(f"{prefix}/threads/{spared}/runs", json=ECHO | {"checkpoint_id": checkpoint_id})
     assert answer.status_code == 404
+
+
+async def test_a_checkpoint_said_to_be_of_another_thread_is_senseless_at_the_gateway(http, spared, new_id):
+    body = ECHO | {"checkpoint": {"thread_id": new_id}}
+    answer = await http.post(f"/api/threads/{spared}/runs", json=body)
+    expected = (400, "checkpoint thread_id does not match request thread_id")
+    assert (answer.status_code, answer.json()["detail"]) == expected
 
 
 async def test_an_unknown_run_cannot_be_cancelled(http, prefix, thread_id):
@@ -216,6 +245,8 @@ async def test_a_graph_that_raises_says_so_everywhere(http, prefix, thread_id, w
     assert waited["__error__"] == failure
     if prefix:
         assert set(waited) == {"status", "error", "values", "__error__"}
+        again = (await http.post(f"/api/threads/{thread_id}/runs/{run['run_id']}/cancel")).json()
+        assert again["detail"] == f"Run {run['run_id']} is not cancellable (status: error)"
         assert (waited["status"], waited["error"], waited["values"]["where"]) == ("error", text, where)
     else:
         assert set(waited) == {"__error__"}

@@ -6,7 +6,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.system.calls import create, join, last_run, read
+from tests.system.calls import cancel, create, join, last_run, read
 
 
 async def leave(http: httpx.AsyncClient, method: str, path: str, **more) -> None:
@@ -28,6 +28,50 @@ async def test_who_waits_for_its_run_ends_it_by_leaving(http, prefix, thread_id)
     async with asyncio.timeout(30):
         await join(http, thread_id, run["run_id"])
     assert (await read(http, thread_id, run["run_id"]))["status"] == "interrupted"
+
+
+SOON = 20
+"""Seconds; a third of those for which the node says nothing."""
+
+
+@pytest.mark.parametrize("verb", ["stream", "wait"])
+async def test_a_run_that_is_silent_ends_when_its_creator_leaves(http, prefix, thread_id, verb):
+    """At the gateway that needs no asking. Its other reader is told the end long before anything else is said."""
+    body = {"assistant_id": "slow", "input": {"seconds": 60}} | ({} if prefix else {"on_disconnect": "cancel"})
+    async with http.stream("POST", f"{prefix}/threads/{thread_id}/runs/{verb}", json=body) as creating:
+        run_id = creating.headers["content-location"].rpartition("/")[2]
+        async with http.stream("GET", f"{prefix}/threads/{thread_id}/runs/{run_id}/stream") as reader:
+            lines = reader.aiter_lines()
+            await reached(lines, "event: values")
+            await creating.aclose()
+            async with asyncio.timeout(SOON):
+                await reached(lines, "event: end")
+    assert (await read(http, thread_id, run_id))["status"] == "interrupted"
+    shown = (await http.get(f"/threads/{thread_id}/runs/{run_id}")).json()
+    assert shown["cancel_reason"] == "client disconnected from the run stream (on_disconnect=cancel)"
+
+
+async def reached(lines, line):
+    async for each in lines:
+        if each == line:
+            return
+    raise AssertionError(f"the stream ended without {line!r}")
+
+
+@pytest.mark.parametrize("verb", ["stream", "wait"])
+async def test_a_run_that_waits_in_line_ends_when_its_creator_leaves_and_the_other_goes_on(
+    http, prefix, thread_id, verb
+):
+    first = await running(http, prefix, thread_id, 60)
+    body = {"assistant_id": "slow", "input": {"seconds": 0}}
+    more = {"on_disconnect": "cancel", "multitask_strategy": "enqueue"}
+    async with http.stream("POST", f"{prefix}/threads/{thread_id}/runs/{verb}", json=body | more) as creating:
+        run_id = creating.headers["content-location"].rpartition("/")[2]
+    async with asyncio.timeout(SOON):
+        await join(http, thread_id, run_id)
+    waited, works = await read(http, thread_id, run_id), await read(http, thread_id, first)
+    assert (waited["status"], waited["attempt"], works["status"]) == ("interrupted", 0, "running")
+    await cancel(http, prefix, thread_id, first)
 
 
 async def test_who_waits_for_its_run_may_leave_it_alone(http, prefix, thread_id):

@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.system.calls import HELLO, cancel, last_run, stream, wait
+from tests.system.calls import HELLO, cancel, create, join, last_run, stream, wait
 from tests.system.sse import names, parse
+from tests.system.test_strategies import working
 
 
 async def test_a_trivial_stream_is_metadata_values_end(http, prefix, thread_id):
@@ -33,6 +34,59 @@ async def test_headers_say_where_the_run_is_and_go_out_at_once(http, prefix, thr
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["cache-control"] == ("no-cache" if prefix else "no-store")
         assert answer.headers["x-accel-buffering"] == "no"
+        assert answer.headers["connection"] == "keep-alive"
+        assert "content-encoding" not in answer.headers
+        assert "retry" not in answer.headers
+
+
+async def test_a_wait_and_a_join_say_where_the_run_is(http, prefix, thread_id):
+    body = {"assistant_id": "echo", "input": HELLO}
+    waited = await http.post(f"{prefix}/threads/{thread_id}/runs/wait", json=body)
+    run_id = (await last_run(http, prefix, thread_id))["run_id"]
+    place = f"/threads/{thread_id}/runs/{run_id}"
+    joined = await http.get(f"{prefix}{place}/join")
+    for answer in (waited, joined):
+        assert answer.headers["content-location"] == prefix + place
+    if not prefix:
+        assert {answer.headers["location"] for answer in (waited, joined)} == {f"{place}/join"}
+
+
+async def test_text_is_sent_as_it_is(http, prefix, thread_id):
+    body = {"assistant_id": "echo", "input": {"messages": ["Grüße, 世界 🌍"]}, "on_disconnect": "continue"}
+    answer = await http.post(f"{prefix}/threads/{thread_id}/runs/stream", json=body)
+    assert "Grüße, 世界 🌍".encode() in answer.content
+    assert b"\\u" not in answer.content
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream", "text/event-stream, application/json", None])
+async def test_a_join_at_the_gateway_is_a_stream_unless_only_json_is_accepted(http, thread_id, accept):
+    await wait(http, "/api", thread_id, assistant_id="echo", input=HELLO)
+    path = f"/api/threads/{thread_id}/runs/{(await last_run(http, '/api', thread_id))['run_id']}"
+    request = http.build_request("GET", f"{path}/join")
+    del request.headers["accept"]
+    if accept:
+        request.headers["accept"] = accept
+    told = await http.send(request)
+    assert told.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert told.content == (await http.get(f"{path}/stream")).content
+    as_json = await http.get(f"{path}/join", headers={"accept": "application/json"})
+    assert len(as_json.json()["messages"]) == 2
+
+
+async def test_a_cancelled_run_is_waited_for_and_joined(http, prefix, thread_id):
+    run_id = await working(http, prefix, thread_id)
+    accept = {"accept": "application/json"}
+    joining = asyncio.create_task(http.get(f"{prefix}/threads/{thread_id}/runs/{run_id}/join", headers=accept))
+    await cancel(http, prefix, thread_id, run_id)
+    after = await http.get(f"{prefix}/threads/{thread_id}/runs/{run_id}/join", headers=accept)
+    told = (await joining).json()
+    assert told == after.json()
+    if prefix:
+        reason = f"interrupt requested via POST /threads/{thread_id}/runs/{run_id}/cancel"
+        assert (told["status"], told["error"], told["values"]["done"]) == ("interrupted", None, ["first: begun"])
+        assert told["__error__"] == {"error": "UserInterrupt", "message": reason}
+    else:
+        assert told["done"] == ["first: begun"]
 
 
 async def test_a_background_run_is_stored_when_it_is_answered(http, prefix, thread_id):
@@ -51,14 +105,25 @@ async def test_waiting_gives_what_the_graph_returned(http, prefix, thread_id):
     assert [message["content"] for message in values["messages"]] == ["hello", "hello"]
 
 
-async def test_the_status_is_final_and_the_state_readable_before_the_stream_ends(http, prefix, thread_id):
+@pytest.mark.parametrize("last", ["end", "error"])
+async def test_the_status_is_final_when_the_last_event_comes(http, prefix, thread_id, last):
+    given = {"end": {"assistant_id": "echo", "input": HELLO}, "error": {"assistant_id": "failing"}}[last]
+    body = {"input": {"where": "sync", "steps": []}} | given
+    async with http.stream("POST", f"{prefix}/threads/{thread_id}/runs/stream", json=body) as answer:
+        async for line in answer.aiter_lines():
+            if line == f"event: {last}":
+                break
+        ended = {"end": ("success", "idle"), "error": ("error", "error")}[last]
+        run, thread = await last_run(http, prefix, thread_id), (await http.get(f"{prefix}/threads/{thread_id}")).json()
+        assert (run["status"], thread["status"]) == ended
+
+
+async def test_the_state_is_readable_before_the_stream_ends(http, prefix, thread_id):
     body = {"assistant_id": "echo", "input": HELLO}
     async with http.stream("POST", f"{prefix}/threads/{thread_id}/runs/stream", json=body) as answer:
         async for line in answer.aiter_lines():
             if line == "event: end":
                 break
-        assert (await last_run(http, prefix, thread_id))["status"] == "success"
-        assert (await http.get(f"{prefix}/threads/{thread_id}")).json()["status"] == "idle"
         state = (await http.get(f"{prefix}/threads/{thread_id}/state")).json()
         assert len(state["values"]["messages"]) == 2
 
@@ -85,6 +150,27 @@ async def test_a_thread_remembers(http, prefix, thread_id):
     await wait(http, prefix, thread_id, assistant_id="echo", input=HELLO)
     values = await wait(http, prefix, thread_id, assistant_id="echo", input={"messages": ["again"]})
     assert [message["content"] for message in values["messages"]] == ["hello", "hello", "again", "again"]
+
+
+async def test_all_modes_come_together_and_nothing_of_langgraphs_own_state(http, prefix, thread_id):
+    modes = ["values", "updates", "custom", "debug", "tasks", "checkpoints", "events", "messages-tuple"]
+    body = {"assistant_id": "nested", "input": HELLO, "stream_mode": modes, "stream_subgraphs": True}
+    events = await stream(http, prefix, thread_id, **body)
+    said = {name.partition("|")[0] for name in names(events)}
+    assert said == {*modes, "messages", "metadata", "end"} - {"messages-tuple"}
+    for event in events:
+        if event.name.partition("|")[0] in {"values", "updates"}:
+            assert "__pregel" not in str(event.data)
+
+
+@pytest.mark.parametrize("resumable", [True, False, None])
+async def test_every_stream_has_ids_and_can_be_taken_up_again(http, prefix, thread_id, resumable):
+    body = {"assistant_id": "echo", "input": HELLO, "stream_resumable": resumable}
+    events = await stream(http, prefix, thread_id, **body)
+    run_id = events[0].data["run_id"]
+    again = await http.get(f"{prefix}/threads/{thread_id}/runs/{run_id}/stream", headers={"Last-Event-ID": "-1"})
+    assert parse(again.content, prefix) == events
+    assert all(event.id for event in events[:-1])
 
 
 @pytest.mark.parametrize("mode", ["values", "updates", "custom", "debug", "tasks", "checkpoints", "events"])
@@ -185,6 +271,40 @@ async def test_null_continues_from_a_breakpoint_and_an_empty_input_does_not(http
     assert (await wait(http, prefix, thread_id, **body, input={"steps": ["x"]}))["steps"] == ["a", "b", "c", "x", "a"]
 
 
+async def test_a_command_updates_the_state_and_goes_to_a_node(http, prefix, thread_id):
+    body = {"assistant_id": "stepping", "interrupt_before": ["b"]}
+    await wait(http, prefix, thread_id, **body, input={"steps": []})
+    command = {"update": {"steps": ["by hand"]}, "goto": "c"}
+    values = await wait(http, prefix, thread_id, assistant_id="stepping", command=command)
+    assert values["steps"][:2] == ["a", "by hand"]
+    assert values["steps"][-1] == "c"
+
+
+async def test_messages_stay_what_they_were(http, prefix, thread_id):
+    call = {"name": "look", "args": {"at": "sky"}, "id": "c1", "type": "tool_call"}
+    sent = [
+        {"role": "system", "content": "Be brief.", "id": "m1"},
+        {"role": "user", "content": "hi", "id": "m2", "name": "ann", "additional_kwargs": {"mood": "good"}},
+        {"type": "ai", "content": "", "id": "m3", "tool_calls": [call]},
+        {"role": "tool", "content": "blue", "id": "m4", "tool_call_id": "c1"},
+        ["human", "and now?"],
+    ]
+    values = await wait(http, prefix, thread_id, assistant_id="echo", input={"messages": sent})
+    system, user, ai, tool, last, answer = values["messages"]
+    assert [message["type"] for message in (system, user, ai, tool, last)] == ["system", "human", "ai", "tool", "human"]
+    assert [message["id"] for message in (system, user, ai, tool)] == ["m1", "m2", "m3", "m4"]
+    assert (user["name"], user["additional_kwargs"]) == ("ann", {"mood": "good"})
+    assert (ai["tool_calls"], tool["tool_call_id"]) == ([call], "c1")
+    assert answer["content"] == "and now?"
+
+
+async def test_each_dialect_has_its_recursion_limit(http, prefix, thread_id):
+    run_id = await create(http, prefix, thread_id, assistant_id="echo", input=HELLO)
+    shown = (await http.get(f"/threads/{thread_id}/runs/{run_id}")).json()
+    assert shown["kwargs"]["config"]["recursion_limit"] == (100 if prefix else 10011)
+    await join(http, thread_id, run_id)
+
+
 async def test_every_node_can_be_a_breakpoint(http, prefix, thread_id):
     body = {"assistant_id": "stepping", "interrupt_after": "*"}
     seen = [await wait(http, prefix, thread_id, **body, input={"steps": []})]
@@ -235,9 +355,11 @@ async def test_configuration_and_context_reach_the_graph(http, prefix, thread_id
     assert "blue" in str(values.get("given", values))
 
 
-async def test_the_paths_thread_beats_the_configured_one(http, prefix, thread_id, new_id):
-    config = {"configurable": {"thread_id": new_id}}
-    await wait(http, prefix, thread_id, assistant_id="echo", input=HELLO, config=config)
+@pytest.mark.parametrize("where", ["configurable", "context", "config.context"])
+async def test_the_paths_thread_beats_the_configured_one(http, prefix, thread_id, new_id, where):
+    other = {"thread_id": new_id, "checkpoint_ns": ""} if where == "configurable" else {"thread_id": new_id}
+    body = {"context": other} if where == "context" else {"config": {where.removeprefix("config."): other}}
+    await wait(http, prefix, thread_id, assistant_id="echo", input=HELLO, **body)
     assert (await http.get(f"/threads/{thread_id}/state")).json()["values"]["messages"]
     assert (await http.get(f"/threads/{new_id}")).status_code == 404
 
@@ -253,6 +375,10 @@ async def test_a_run_continues_after_an_error_from_where_it_failed(http, prefix,
     await stream(http, prefix, thread_id, assistant_id="failing", input={"where": "sync", "steps": []})
     state = (await http.get(f"/threads/{thread_id}/state")).json()
     assert (state["values"]["steps"], state["next"]) == (["begin"], ["sync_node"])
+    again = await wait(http, prefix, thread_id, assistant_id="failing", input=None)
+    assert again["__error__"]["message"] == "failed in sync"
+    state = (await http.get(f"/threads/{thread_id}/state")).json()
+    assert (state["values"]["steps"], state["next"]) == (["begin"], ["sync_node"]), "it did not begin again"
 
 
 async def test_joining_gives_the_same_events_during_a_run_and_after_it(http, prefix, thread_id):

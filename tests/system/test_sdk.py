@@ -1,6 +1,10 @@
 """The unmodified Python SDK, async and sync, at both mounts."""
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.pregel.remote import RemoteException, RemoteGraph
+from langgraph.types import Command
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
@@ -179,6 +183,20 @@ def test_a_sync_client_that_leaves_its_stream_leaves_the_run_alone(server):
         thread_id = sdk.threads.create()["thread_id"]
         first = next(iter(sdk.runs.stream(thread_id, "slow", input={"seconds": 0.5})))
         assert sdk.runs.join(thread_id, first.data["run_id"])["done"] is True
+
+
+async def test_a_graph_of_this_server_is_a_node_of_another(server, new_id):
+    far = {name: RemoteGraph(name, url=server.url) for name in ("asking", "failing")}
+    graph = StateGraph(MessagesState).add_node("far", far["asking"]).add_edge(START, "far")
+    near, config = graph.compile(checkpointer=InMemorySaver()), {"configurable": {"thread_id": new_id}}
+    paused = await near.ainvoke(HELLO, config)
+    assert [each.value for each in paused["__interrupt__"]] == [{"question": "ok?"}]
+    answered = await far["asking"].ainvoke(Command(resume="yes"), config)
+    assert answered["messages"][-1]["content"] == "You said 'yes'."
+    said = [values async for values in far["asking"].astream(HELLO, stream_mode="values")]
+    assert said[0]["messages"][0]["content"] == "hello"
+    with pytest.raises(RemoteException, match="failed in sync"):
+        await far["failing"].ainvoke({"where": "sync", "steps": []})
 
 
 async def test_the_sdk_needs_no_accept_header_for_a_join_at_the_platforms_door(server):

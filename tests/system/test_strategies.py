@@ -116,9 +116,12 @@ async def test_a_thread_speaks_with_whom_it_spoke_before_the_runs_that_were_roll
 
 async def test_who_displaces_runs_speaks_and_if_it_is_undone_too_nobody_has(http, prefix, thread_id):
     await working(http, prefix, thread_id)
-    await create(http, prefix, thread_id, assistant_id="asking", input={}, multitask_strategy="enqueue")
+    queued = {"assistant_id": "asking", "input": {}, "multitask_strategy": "enqueue"}
+    await create(http, prefix, thread_id, **queued)
+    await create(http, prefix, thread_id, **queued, after_seconds=3600)
     last = await working(http, prefix, thread_id, word="last", multitask_strategy="rollback")
     assert await speaks_with(http, thread_id) == "working"
+    assert await statuses(http, thread_id) == ["error", "error", "error", "running"]
     await rolled_back(http, prefix, thread_id, last)
     assert await speaks_with(http, thread_id) is None
 
@@ -148,6 +151,36 @@ async def test_a_rolled_back_answer_leaves_the_question(http, prefix, thread_id)
     await wait(http, prefix, thread_id, assistant_id="pausing", input=None)
     answered = await wait(http, prefix, thread_id, assistant_id="pausing", command={"resume": "no"})
     assert answered["told"] == ["no", "pondered"]
+
+
+async def test_a_rolled_back_fork_leaves_the_head_that_was_before_it(http, prefix, thread_id):
+    for word in ("one", "two"):
+        await wait(http, prefix, thread_id, **work(word))
+    states = (await http.post(f"{prefix}/threads/{thread_id}/history", json={"limit": 99})).json()
+    old = next(state["checkpoint_id"] for state in states if state["values"].get("done", [""])[-1] == "one: ended")
+    fork = await working(http, prefix, thread_id, word="fork", checkpoint_id=old)
+    assert await done(http, prefix, thread_id) == ["one: begun", "one: worked", "one: ended", "fork: begun"]
+    await rolled_back(http, prefix, thread_id, fork)
+    after = (await http.post(f"{prefix}/threads/{thread_id}/history", json={"limit": 99})).json()
+    assert after == states
+
+
+async def test_a_run_that_is_deleted_leaves_the_states_of_subgraphs_as_they_were(http, prefix, thread_id):
+    await wait(http, prefix, thread_id, assistant_id="deep", input={"messages": []})
+    path = f"{prefix}/threads/{thread_id}/state?subgraphs=true"
+    before = (await http.get(path)).json()
+    assert before["tasks"][0]["state"]["next"] == ["ask"]
+    body = {"assistant_id": "deep", "command": {"resume": "very"}, "after_seconds": 0}
+    await wait(http, prefix, thread_id, assistant_id="deep", input={"messages": ["again"]})
+    assert (await http.get(path)).json() != before
+    path_of_run = f"{prefix}/threads/{thread_id}/runs/{(await last(http, thread_id))['run_id']}"
+    assert (await http.delete(path_of_run)).status_code == 204
+    assert (await http.get(path)).json() == before
+    assert (await wait(http, prefix, thread_id, **body))["messages"][-1]["content"] == "Told 'very'."
+
+
+async def last(http, thread_id):
+    return (await http.get(f"/threads/{thread_id}/runs")).json()[0]
 
 
 async def test_a_rolled_back_answer_can_be_given_again(http, prefix, thread_id):
