@@ -186,17 +186,18 @@ def test_a_sync_client_that_leaves_its_stream_leaves_the_run_alone(server):
 
 
 async def test_a_graph_of_this_server_is_a_node_of_another(server, new_id):
-    far = {name: RemoteGraph(name, url=server.url) for name in ("asking", "failing")}
-    graph = StateGraph(MessagesState).add_node("far", far["asking"]).add_edge(START, "far")
-    near, config = graph.compile(checkpointer=InMemorySaver()), {"configurable": {"thread_id": new_id}}
-    paused = await near.ainvoke(HELLO, config)
-    assert [each.value for each in paused["__interrupt__"]] == [{"question": "ok?"}]
-    answered = await far["asking"].ainvoke(Command(resume="yes"), config)
-    assert answered["messages"][-1]["content"] == "You said 'yes'."
-    said = [values async for values in far["asking"].astream(HELLO, stream_mode="values")]
-    assert said[0]["messages"][0]["content"] == "hello"
-    with pytest.raises(RemoteException, match="failed in sync"):
-        await far["failing"].ainvoke({"where": "sync", "steps": []})
+    async with get_client(url=server.url) as client:
+        far = {name: RemoteGraph(name, client=client) for name in ("asking", "failing")}
+        graph = StateGraph(MessagesState).add_node("far", far["asking"]).add_edge(START, "far")
+        near, config = graph.compile(checkpointer=InMemorySaver()), {"configurable": {"thread_id": new_id}}
+        paused = await near.ainvoke(HELLO, config)
+        assert [each.value for each in paused["__interrupt__"]] == [{"question": "ok?"}]
+        answered = await far["asking"].ainvoke(Command(resume="yes"), config)
+        assert answered["messages"][-1]["content"] == "You said 'yes'."
+        said = [values async for values in far["asking"].astream(HELLO, stream_mode="values")]
+        assert said[0]["messages"][0]["content"] == "hello"
+        with pytest.raises(RemoteException, match="failed in sync"):
+            await far["failing"].ainvoke({"where": "sync", "steps": []})
 
 
 async def test_the_sdk_needs_no_accept_header_for_a_join_at_the_platforms_door(server):
