@@ -23,6 +23,20 @@ def fitting(run: Run, schema: Any) -> dict[str, Any] | None:
     return {key: value for key, value in context.items() if key in declared or key not in came_over} or None
 
 
+def complaint(run: Run, schema: Any) -> str | None:
+    """What is wrong with the context, which LangGraph hands to a schema that is a class as it stands."""
+    context = fitting(run, schema)
+    is_class = is_dataclass(schema) or hasattr(schema, "model_fields")
+    if not context or not is_class:
+        return None
+    make: Any = schema
+    try:
+        make(**context)
+    except Exception as error:  # noqa: BLE001 - the class is the user's
+        return str(error)
+    return None
+
+
 def _declared(schema: Any) -> set[str] | None:
     """The names that a schema knows; None when it takes any."""
     if schema is None:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from msgspec.structs import replace
 
 from actors import reporting, states
+from actors.contexts import complaint
 from actors.encoding import encode
 from actors.errors import CheckpointNotFoundError
 from actors.execution import execute
@@ -23,7 +24,7 @@ from actors.runtime import History, StateUpdate
 from actors.userloop import Courier, UserLoop, UserTask
 from storage.checkpoints import Checkpoints
 from storage.errors import SenselessError, ServiceError
-from storage.records import Run
+from storage.records import Dialect, Run
 
 T = TypeVar("T")
 
@@ -93,8 +94,16 @@ class Executor:
         return await self._read_if_possible(run.thread_id, run.graph_id, read)
 
     async def check(self, run: Run) -> None:
-        """Raise CheckpointNotFoundError if the run starts from one that is not there."""
-        await self._reading.run(partial(self._check, run))
+        """Raise CheckpointNotFoundError if the run starts from one that is not there.
+
+        SenselessError: its context does not fit its graph, and its dialect says so at once.
+        """
+        if run.request.checkpoint:
+            await self._reading.run(partial(self._check, run))
+        if run.request.context and run.dialect is Dialect.GATEWAY:
+            schema = self.graphs.context_schema(run.graph_id)
+            if schema and (wrong := await self._reading.run(partial(_complaint, run, schema))):
+                raise SenselessError(f"The context does not fit graph {run.graph_id}: {wrong}")
 
     async def forget(self, thread_id: str) -> None:
         """Remove a thread's checkpoints."""
@@ -183,6 +192,11 @@ class Execution:
 
     def close(self) -> None:
         self._recorder.close()
+
+
+async def _complaint(run: Run, schema: Any) -> str | None:
+    """On the loop of user code: a schema may run anything."""
+    return complaint(run, schema)
 
 
 @contextmanager

@@ -74,6 +74,11 @@ class Graphs:
         async with _made(graph_id, graph, use) as made:
             yield _equipped(graph_id, made, checkpointer, store)
 
+    def context_schema(self, graph_id: str) -> Any:
+        """Of a graph that stands; what a factory makes is known only when it is made."""
+        graph = self._loaded.get(graph_id)
+        return None if graph is None or isinstance(graph, Factory) else graph.context_schema
+
     def _copy(
         self,
         graph_id: str,

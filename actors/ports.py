@@ -51,7 +51,7 @@ class ExecutorPort(Protocol):
         ...
 
     async def check(self, run: Run) -> None:
-        """Raise if the run asks for a checkpoint that does not exist."""
+        """Raise if the run asks for a checkpoint that does not exist, or has a context that its graph cannot take."""
         ...
 
     async def forget(self, thread_id: str) -> None:

@@ -159,7 +159,7 @@ class ThreadActor:
             if thread is None:
                 raise ThreadNotFoundError(self.thread_id)
             run = merged(submission.run, submission.assistant, thread, is_new=self._thread is None)
-            if run.request.checkpoint:
+            if run.request.checkpoint or run.request.context:
                 await self._executor.check(run)
             async with self._gate:
                 return await self._admit(run, submission, thread)

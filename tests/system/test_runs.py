@@ -355,6 +355,14 @@ async def test_configuration_and_context_reach_the_graph(http, prefix, thread_id
     assert "blue" in str(values.get("given", values))
 
 
+async def test_a_context_is_held_against_the_schema_before_the_run_is_let_in(http, thread_id):
+    body = {"assistant_id": "contextual", "input": {"tone": ""}}
+    answer = await http.post(f"/api/threads/{thread_id}/runs", json=body | {"context": {"volume": 11}})
+    assert (answer.status_code, "volume" in answer.json()["detail"]) == (400, True)
+    assert (await http.get(f"/api/threads/{thread_id}/runs")).json() == []
+    assert await wait(http, "/api", thread_id, **body, context={"tone": "loud"}) == {"tone": "loud"}
+
+
 @pytest.mark.parametrize("where", ["configurable", "context", "config.context"])
 async def test_the_paths_thread_beats_the_configured_one(http, prefix, thread_id, new_id, where):
     other = {"thread_id": new_id, "checkpoint_ns": ""} if where == "configurable" else {"thread_id": new_id}

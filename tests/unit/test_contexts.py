@@ -6,7 +6,7 @@ from typing import TypedDict
 import pytest
 from pydantic import BaseModel
 
-from actors.contexts import fitting
+from actors.contexts import complaint, fitting
 from storage.records import Dialect, RunRequest
 from tests.factories import a_run
 
@@ -51,3 +51,16 @@ def test_without_a_schema_the_gateways_graphs_are_told_where_they_are():
     run = a_run(dialect=Dialect.GATEWAY)
     assert fitting(run, None) == {"thread_id": run.thread_id, "run_id": run.run_id}
     assert fitting(run, Data) is None
+
+
+@pytest.mark.parametrize(("schema", "is_wrong"), [(Data, True), (Model, False), (Typed, False), (None, False)])
+def test_a_class_is_asked_whether_it_takes_the_context(schema, is_wrong):
+    sent = {"context": {"colour": "blue"}}
+    wrong = complaint(a_run(request=a_request({"colour": "blue"}, sent=sent)), schema)
+    assert ("colour" in (wrong or "")) if is_wrong else wrong is None
+
+
+def test_a_model_says_what_it_does_not_take():
+    sent = {"context": {"tone": 7}}
+    assert "tone" in (complaint(a_run(request=a_request({"tone": 7}, sent=sent)), Model) or "")
+    assert complaint(a_run(request=a_request({"tone": "loud"})), Model) is None
