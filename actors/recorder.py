@@ -24,9 +24,7 @@ from actors import usage
 from actors.encoding import encode, kept_text, message_fields
 from actors.logbook import event_of, origin_of
 from actors.outcomes import Notes
-from storage.accounting import CallStatus, Event, ModelCall, Usage
-from storage.events import HUMAN
-from storage.recordings import TOOL_RESULT
+from storage.accounting import HUMAN, TOOL_RESULT, CallStatus, Event, ModelCall, Usage
 from storage.records import Run
 
 NOTHING = Usage()

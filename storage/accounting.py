@@ -11,6 +11,13 @@ MOST_TOKENS = 10**12
 """No call takes more; what says so is not believed, so that sums of calls stay in the columns that keep them."""
 
 
+HUMAN = "llm.human.input"
+"""Type of the row of a log for what a person said."""
+
+TOOL_RESULT = "llm.tool.result"
+"""Type of the row for what a tool gave."""
+
+
 class CallStatus(StrEnum):
     SUCCESS = "success"
     ERROR = "error"

@@ -4,11 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from storage import queries
-from storage.accounting import Event, LogEnd
+from storage.accounting import HUMAN, Event, LogEnd
 from storage.writer import Writer
-
-HUMAN = "llm.human.input"
-"""Type of the row for what a person said."""
 
 _SQL = queries.load("events")
 

@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from storage import calls, events
-from storage.accounting import Event, ModelCall, Recording
+from storage.accounting import TOOL_RESULT, Event, ModelCall, Recording
 from storage.commits import accepted, done, each
 from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError
 from storage.writer import Writer
-
-TOOL_RESULT = "llm.tool.result"
 
 
 def record(writer: Writer, asked: Sequence[Recording]) -> list[ServiceError | None]:
