@@ -138,8 +138,8 @@ class Cluster:
             shutil.rmtree(self._session, ignore_errors=True)  # Ray itself never removes it
 
     def _settle_in(self, wanted: ClusterSettings) -> None:
-        """Find our actors, or start them; those that were started in vain are taken out again."""
-        are_there = bool(ray.util.list_named_actors())
+        """Find our actors, or start them; those that were started in vain are taken out of another's Ray again."""
+        stay = self._is_ours or bool(ray.util.list_named_actors())
         actors = [_find_or_create(server, self.addresses, wanted) for server in (_LedgerActor, _DirectoryActor)]
         try:
             self.settings: ClusterSettings = _insist(actors[0].settings.remote)
@@ -150,9 +150,9 @@ class Cluster:
             self.assistants = [system_assistant(graph, now) for graph in self.catalog.graphs]
             _ask(self.addresses.ledger, "put_assistants", self.assistants)
         except BaseException:
-            _remove([] if are_there else actors)
+            _remove([] if stay else actors)
             raise
-        if self.catalog.problems and not are_there:
+        if self.catalog.problems and not stay:
             _remove(actors)
 
 
