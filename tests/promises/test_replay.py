@@ -1,9 +1,6 @@
 """What was said is kept over a restart, as a stream for as long as was asked; what is gone then is said to be gone."""
 
-import signal
-
 import httpx
-import pytest
 
 from tests.server import serving
 from tests.system.sse import names, parse
@@ -35,18 +32,15 @@ def replay(server, path, cursor=None):
     return httpx.get(server.url + path, headers={"Last-Event-ID": cursor} if cursor else {}, timeout=60).content
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_a_run_is_replayed_and_read_after_a_restart_and_its_stream_then_forgotten(tmp_path, end):
+def test_a_run_is_replayed_and_read_after_all_was_killed_and_its_stream_then_forgotten(tmp_path):
     with serving(tmp_path, "--warm", "1", "--max", "2") as server:
         told = {prefix: talk(server, prefix) for prefix in ("", "/api")}
         before = {prefix: kept(server, path) for prefix, (path, _) in told.items()}
         family = server.family()
-        server.process.send_signal(end)
+        for process in family:
+            if process.is_running():
+                process.kill()
         server.process.wait(30)
-        if end is signal.SIGKILL:
-            for process in family[1:]:
-                if process.is_running():
-                    process.kill()
     with serving(tmp_path, "--warm", "1", "--max", "2") as server:
         for prefix, (path, content) in told.items():
             assert replay(server, path) == content

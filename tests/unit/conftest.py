@@ -3,7 +3,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from storage.database import create_views, migrate
+from storage.database import migrate
 from storage.journal import Journal
 from storage.making import Backlog
 from storage.writer import Writer
@@ -26,7 +26,6 @@ def do(writer, query, given):
 def db():
     with duckdb.connect() as connection:
         migrate(connection)
-        create_views(connection)
         yield connection
 
 

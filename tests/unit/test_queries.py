@@ -2,12 +2,14 @@
 
 import re
 
+import duckdb
 import pytest
 from msgspec.structs import fields
 
 from storage import assistants, queries, runs
 from storage.accounting import Event, ModelCall, Origin, Price, Usage
 from storage.conversations import Feedback
+from storage.database import create_views, migrate
 from storage.deployment import Deployment
 from storage.pricelists import PriceRange
 from storage.records import Assistant, Binding, Run, RunStatus, Thread
@@ -25,6 +27,15 @@ COLUMNS_OF_PRICES = {"loaded_at", "price_versions", "reasons", "after"}
 COLUMNS_OF_CALLS = {"recorded_at", "tool_calls", "call"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread, *ACCOUNTING) for field in fields(noun)}
 GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | COLUMNS_OF_PRICES | PAGING | MIGRATIONS | LOOKING | ASKING
+
+
+@pytest.fixture(scope="module")
+def db():
+    """With the views, which take a moment; nothing is written to it."""
+    with duckdb.connect() as connection:
+        migrate(connection)
+        create_views(connection)
+        yield connection
 
 
 @pytest.mark.parametrize(("file", "name"), STATEMENTS, ids=map(".".join, STATEMENTS))
