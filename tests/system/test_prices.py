@@ -3,22 +3,31 @@
 import json
 import subprocess
 
+import anyio
 import duckdb
 import httpx
 
+from actors.ledger import Ledger
+from storage.accounting import Recording
+from storage.records import Admission
 from tests import server as servers
+from tests.factories import a_call, a_run, a_thread
 from tests.server import command
 
+RUN = a_run()
 OPTIONS = ("--warm", "1", "--max", "2")
 
 
-def run(server):
-    answer = httpx.post(
-        f"{server.url}/runs/wait",
-        json={"assistant_id": "tokens", "input": {"messages": [{"role": "user", "content": "25"}]}},
-        timeout=60,
-    )
-    assert answer.status_code == 200, answer.text
+async def remember(path, call):
+    """A call from before there was a price, in the file of a server that has stopped."""
+    ledger = Ledger(str(path))
+    await ledger.open()
+    await ledger.bind("t1", must_exist=False)
+    await ledger.admit(Admission(run=RUN, epoch=1, new_thread=a_thread()))
+    await ledger.record(Recording(thread_id="t1", epoch=1, calls=(call,)))
+    await ledger.close()
+    with duckdb.connect(str(path)) as db:
+        db.execute("UPDATE model_calls SET unpriced_reason = 'unknown_model'")
 
 
 def price_missing(url):
@@ -34,25 +43,20 @@ def kept(server, sql):
 
 
 def test_calls_without_a_price_get_one_when_there_is_one(tmp_path):
-    with servers.serving(tmp_path, *OPTIONS) as server:
-        run(server)
-    ((provider, model, reason, tokens),) = kept(
-        server, "select provider, model, unpriced_reason, input_tokens from model_calls"
-    )
-    assert (reason, tokens > 0) == ("unknown_provider", True)
-    names = {"model": model, "provider": provider}
-    prices = {"prices": [{name: value for name, value in names.items() if value} | {"input_mtok": 3, "output_mtok": 3}]}
-    (tmp_path / "prices.json").write_text(json.dumps(prices))
+    anyio.run(remember, tmp_path / "data" / "treadle.duckdb", a_call(RUN, provider="ours", model="m1"))
+    price = {"provider": "ours", "model": "m1", "input_mtok": 3, "output_mtok": 3}
+    (tmp_path / "prices.json").write_text(json.dumps({"prices": [price]}))
     with servers.serving(tmp_path, *OPTIONS, TREADLE_PRICES=str(tmp_path / "prices.json")) as server:
-        run(server)
         for count in (1, 0):
             priced = price_missing(server.url)
+            while "being loaded" in priced.stderr:  # the price list, a moment after the start
+                priced = price_missing(server.url)
             assert (priced.returncode, priced.stdout) == (0, f"{count} calls have a cost now.\n"), priced.stderr
         wrong = httpx.post(f"{server.url}/analytics/prices", json={"after": "no id"})
         assert wrong.status_code == 422
     priced = "cost_usd = total_tokens * 3 / 1e6 and starts_with(price_version, 'config ')"
-    assert kept(server, f"select {priced} from model_calls") == [(True,), (True,)]
-    assert kept(server, "select unpriced_calls, cost_usd > 0 from runs") == [(0, True), (0, True)]
+    assert kept(server, f"select {priced} from model_calls") == [(True,)]
+    assert kept(server, "select unpriced_calls, cost_usd > 0 from runs") == [(0, True)]
     assert kept(server, "select count(*) > 2000 from prices_now") == [(True,)]
     assert price_missing(server.url).returncode == 2
 
