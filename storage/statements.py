@@ -54,6 +54,9 @@ FORBIDDEN_FUNCTIONS = frozenset(
     }
 )
 
+LISTS_OF_ANY_LENGTH = frozenset({"range", "generate_series", "list_resize", "array_resize"})
+"""In FROM the first two make rows, one after the other; elsewhere they make one value, which DuckDB's limit of memory
+does not see: a list of three billion numbers ends the process."""
 
 _A_NAME = re.compile(r"[\w $-]+")
 """Of a table: nothing that makes it a path or an address."""
@@ -68,13 +71,14 @@ def macros() -> frozenset[str]:
 
 def check(tree: Any, *, internal: frozenset[str], ours: frozenset[str]) -> None:
     """Raises SenselessError. `tree` is what `json_serialize_sql` says of a query; `internal` are DuckDB's own views."""
-    tables = 0
+    tables, in_from = 0, set[int]()
     for node in _nodes(tree):
         match node:
             case {"type": str(kind)} if kind.endswith("_NODE") and kind not in NODES:
                 raise SenselessError("Only SELECT may be asked, also inside WITH")
-            case {"type": "TABLE_FUNCTION", "function": {"function_name": str(name)}}:
+            case {"type": "TABLE_FUNCTION", "function": {"function_name": str(name)} as function}:
                 _check_table_function(name.lower(), ours)
+                in_from.add(id(function))
                 tables += 1
             case {"type": "BASE_TABLE", "qualified_name": {"path": [*schema, str(name)]}}:
                 _check_table([part.lower() for part in schema], name.lower(), internal)
@@ -83,6 +87,8 @@ def check(tree: Any, *, internal: frozenset[str], ours: frozenset[str]) -> None:
                 _check_shown(name.strip('"').lower())
             case {"function_name": str(name)} if name.lower() in FORBIDDEN_FUNCTIONS:
                 raise SenselessError(f"The function {name} may not be used here")
+            case {"function_name": str(name)} if name.lower() in LISTS_OF_ANY_LENGTH and id(node) not in in_from:
+                raise SenselessError(f"The function {name} may be used in FROM only")
             case _:
                 continue
         if tables > MOST_TABLES:

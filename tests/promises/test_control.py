@@ -3,7 +3,9 @@
 import httpx
 import pytest
 
+from tests.promises.test_webhooks import listening
 from tests.server import serving
+from tests.system.calls import HELLO
 from tests.system.sse import names, parse
 
 BLOCKED = {"assistant_id": "blocking", "input": {"seconds": 60}}
@@ -13,7 +15,8 @@ BLOCKED = {"assistant_id": "blocking", "input": {"seconds": 60}}
 def server(tmp_path_factory):
     """Runs may take a second, and a second more once they are told to stop."""
     folder = tmp_path_factory.mktemp("control")
-    with serving(folder, "--warm", "2", "--max", "3", TREADLE_RUN_TIMEOUT="1", TREADLE_CANCEL_GRACE="1") as server:
+    limits = {"TREADLE_RUN_TIMEOUT": "1", "TREADLE_CANCEL_GRACE": "1", "TREADLE_WEBHOOK_ALLOW_LOCAL": "1"}
+    with serving(folder, "--warm", "2", "--max", "3", **limits) as server:
         yield server
 
 
@@ -49,6 +52,39 @@ async def test_who_waits_for_a_run_that_takes_too_long_is_told(http, prefix, thr
     [run] = (await http.get(f"/api/threads/{thread_id}/runs")).json()
     late = await http.post(f"/api/threads/{thread_id}/runs/{run['run_id']}/cancel")
     assert late.json()["detail"] == f"Run {run['run_id']} is not cancellable (status: timeout)"
+
+
+async def test_who_is_next_in_line_goes_on_after_a_timeout_and_the_webhook_says_it(http, server, prefix, thread_id):
+    with listening(server.url) as listener:
+        late = {**work("late", 60), "webhook": listener.url}
+        run_id = (await http.post(f"{prefix}/threads/{thread_id}/runs", json=late)).json()["run_id"]
+        following = {**work("next"), "multitask_strategy": "enqueue"}
+        done = (await http.post(f"{prefix}/threads/{thread_id}/runs/wait", json=following)).json()["done"]
+        assert done == ["late: begun", *(f"next: {step}" for step in STEPS)]
+        told, seen, _ = listener.calls.get(timeout=30)
+    assert (told["run_id"], told["status"], seen["status"]) == (run_id, "timeout", "timeout")
+
+
+async def test_what_a_run_that_takes_too_long_has_said_is_kept_and_its_tokens_count(http, thread_id):
+    body = {"assistant_id": "chat", "config": {"configurable": {"pace": 0.1}}, "stream_mode": "messages-tuple"}
+    await http.post(f"/api/threads/{thread_id}/runs/wait", json=body | {"input": HELLO})
+    [run] = (await http.get(f"/api/threads/{thread_id}/runs")).json()
+    told = (await http.get(f"/api/threads/{thread_id}/token-usage")).json()
+    assert (run["status"], run["total_tokens"]) == ("timeout", told["total_tokens"])
+    assert 0 < told["total_tokens"] == sum(model["tokens"] for model in told["by_model"].values())
+    answer = (await http.get(f"/api/threads/{thread_id}/messages")).json()[-1]
+    assert answer["metadata"]["partial"] is True
+    assert answer["content"]["content"].startswith("You said")
+
+
+async def test_a_node_that_takes_no_notice_of_a_cancel_ends_all_the_same(http, prefix, thread_id):
+    stubborn = {"assistant_id": "stubborn", "input": {"done": False}, "stream_mode": "updates"}
+    run_id = (await http.post(f"{prefix}/threads/{thread_id}/runs", json=stubborn)).json()["run_id"]
+    await http.post(f"{prefix}/threads/{thread_id}/runs/{run_id}/cancel", params={"wait": "1"})
+    run = (await http.get(f"/api/threads/{thread_id}/runs/{run_id}")).json()
+    assert run["status"] in ("interrupted", "timeout")
+    done = (await http.post(f"{prefix}/threads/{thread_id}/runs/wait", json=work("next"))).json()["done"]
+    assert done[-1] == "next: ended"
 
 
 async def test_a_run_that_cannot_be_stopped_is_undone_where_its_thread_comes_back(http, prefix, thread_id):

@@ -170,6 +170,9 @@ HOSTILE = [
     ("from moment(getenv('HOME'))", "getenv|moment"),
     ("select moment((select getenv('HOME'))::timestamptz)", "getenv"),
     ("pivot threads on status using count(*)", "pivot"),
+    ("select len(range(3000000000))", "FROM only"),
+    ("from range(len(generate_series(1, 3000000000)))", "FROM only"),
+    ("select len(list_resize([1], 3000000000, 1)) from range(1)", "FROM only"),
 ]
 
 ALLOWED = [
