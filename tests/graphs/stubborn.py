@@ -7,7 +7,7 @@ from langgraph.graph import START, StateGraph
 
 
 class State(TypedDict):
-    done: bool
+    refused: bool
 
 
 async def refuse(_: State) -> dict[str, Any]:

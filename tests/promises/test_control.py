@@ -78,7 +78,7 @@ async def test_what_a_run_that_takes_too_long_has_said_is_kept_and_its_tokens_co
 
 
 async def test_a_node_that_takes_no_notice_of_a_cancel_ends_all_the_same(http, prefix, thread_id):
-    stubborn = {"assistant_id": "stubborn", "input": {"done": False}, "stream_mode": "updates"}
+    stubborn = {"assistant_id": "stubborn", "input": {"refused": False}, "stream_mode": "updates"}
     run_id = (await http.post(f"{prefix}/threads/{thread_id}/runs", json=stubborn)).json()["run_id"]
     await http.post(f"{prefix}/threads/{thread_id}/runs/{run_id}/cancel", params={"wait": "1"})
     run = (await http.get(f"/api/threads/{thread_id}/runs/{run_id}")).json()

@@ -1,7 +1,9 @@
 """Threads and their state: made, read, deleted. Served under `/api` as well, and the same there."""
 
 import asyncio
+from contextlib import suppress
 
+import httpx
 import pytest
 
 from tests.system.calls import HELLO, create, join, last_run, wait
@@ -138,7 +140,8 @@ async def test_deleting_a_thread_cancels_what_runs_and_what_waits_on_it(http, pr
     reader = asyncio.ensure_future(http.get(f"/threads/{thread_id}/runs/{run_ids[0]}/stream"))
     answer = await asyncio.wait_for(http.delete(f"{prefix}/threads/{thread_id}"), 5)
     assert answer.status_code == 204
-    assert (await asyncio.wait_for(reader, 5)).status_code in (200, 404)
+    with suppress(httpx.RemoteProtocolError):  # a reader that comes in between: its run is gone before its first part
+        assert (await asyncio.wait_for(reader, 5)).status_code in (200, 404)
     assert (await http.get(f"/threads/{thread_id}")).status_code == 404
     for run_id in run_ids:
         assert (await http.get(f"/threads/{thread_id}/runs/{run_id}")).status_code == 404
