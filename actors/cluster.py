@@ -262,7 +262,7 @@ async def _load_prices(ledger: Ledger) -> None:
         await ledger.load_prices()
     except ServiceError as error:  # the ledger is closing, or its disk is full; the next start tries again
         logger.warning("Calls have no prices yet: %s", error)
-    except Exception:
+    except Exception:  # nobody awaits this task; calls stay without a cost, and say that they are pending
         logger.exception("The price list could not be loaded")
 
 

@@ -220,6 +220,15 @@ async def test_a_temporary_thread_goes_with_its_run_and_leaves_garbage_for_a_whi
         await ledger.run(None, run.run_id, lately=True)
 
 
+async def test_a_thread_that_is_made_again_under_an_id_in_the_garbage_is_not_swept(ledger):
+    await ledger.bind("t1", must_exist=False)
+    temporary = an_admission(request=RunRequest(temporary=True), ended_at=NOON)
+    await ledger.admit(temporary)
+    await ledger.settle(a_settlement(temporary.run))
+    await ledger.admit(an_admission())
+    assert await ledger.garbage() == []
+
+
 async def test_a_temporary_thread_stays_as_long_as_another_run_is_in_flight(ledger):
     await ledger.bind("t1", must_exist=False)
     temporary, other = an_admission(request=RunRequest(temporary=True)), an_admission()
