@@ -27,3 +27,8 @@ class Addresses(Struct, frozen=True):
     def slot(self, number: int) -> str:
         """A new one for every process, also when the directory has restarted and counts anew."""
         return f"{self.folder}/slot-{number}-{os.getpid()}"
+
+    def of_slot(self, number: int) -> str | None:
+        """The one that the newest process of this number has taken, if it listens already."""
+        taken = Path(self.folder).glob(f"slot-{number}-*")
+        return max(map(str, taken), key=os.path.getmtime, default=None)

@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.addresses import Addresses
 from actors.errors import GoneError, NotHereError, RunEndedError
 from actors.links import Links, Peer
-from actors.remote import RemoteLedger
+from actors.remote import RemoteDirectory, RemoteLedger
 from actors.runtime import Batch, History, Parts, StateUpdate, Submission
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
@@ -34,10 +35,12 @@ T = TypeVar("T")
 MOST_HINTS = 10_000
 """Threads whose place is remembered; the one that was not asked for longest is forgotten first."""
 
-TRIES = 5
+TRIES = 30
 """How often a thread is looked for before its caller is told to come back later."""
 
 PAUSE = 0.1
+"""Seconds between those tries, from the third on: the first may have followed an old hint, the second a thread that was
+just moving, and those that come then a process whose death has still to be noticed."""
 
 READ_THERE_FOR = 1.0
 """Seconds for which states of resting threads are read in one slot, before the directory is asked for another."""
@@ -52,7 +55,7 @@ class Client:
         """For the event loop that runs. `assistants` are those that every graph has from the start."""
         self._links = links = Links()
         self._ledger = RemoteLedger(links.to(addresses.ledger))
-        self._directory = links.to(addresses.directory)
+        self._directory = RemoteDirectory(links.to(addresses.directory))
         self._lobby = links.to(addresses.directory, "lobby.")
         self._places: OrderedDict[str, Peer] = OrderedDict()
         self._created: OrderedDict[str, None] = OrderedDict()  # need not be looked up before their first run
@@ -139,7 +142,7 @@ class Client:
 
     async def submit(self, submission: Submission) -> Run:
         await self._check_known(submission)
-        return await self._ask(submission.run.thread_id, "submit", submission)
+        return await self._submit(submission)
 
     async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
         if submission.run.idempotency_key is not None:  # it may be a run that has ended long ago
@@ -147,15 +150,31 @@ class Client:
             return run, self._follow(run, 0, None)
         await self._check_known(submission)
         thread_id = submission.run.thread_id
-        for _ in range(TRIES):
+        for failures in range(TRIES):
             place = await self._place(thread_id)
             items = place.stream("submit_and_stream", submission)
             try:
                 run, first = await anext(items)
-            except (NotHereError, GoneError):
-                await self._forget(thread_id)
-                continue
-            return run, self._follow(run, 0, _Stream(items, first))
+            except NotHereError:
+                await self._forget(thread_id, failures)
+            except GoneError:  # it may have been admitted, and even have ended
+                run = await self._submit(replace(submission, again=True))
+                return run, self._follow(run, 0, None)
+            else:
+                return run, self._follow(run, 0, _Stream(items, first))
+        raise UnavailableError
+
+    async def _submit(self, submission: Submission) -> Run:
+        thread_id = submission.run.thread_id
+        for failures in range(TRIES):
+            place = await self._place(thread_id)
+            try:
+                return await place.call("submit", submission)
+            except NotHereError:
+                await self._forget(thread_id, failures)
+            except GoneError:
+                submission = replace(submission, again=True)
+                await self._forget(thread_id, failures)
         raise UnavailableError
 
     async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:
@@ -288,12 +307,12 @@ class Client:
     # Places
 
     async def _ask(self, thread_id: str, method: str, *args: Any) -> Any:
-        for _ in range(TRIES):
+        for failures in range(TRIES):
             place = await self._place(thread_id)
             try:
                 return await place.call(method, *args)
             except (NotHereError, GoneError):
-                await self._forget(thread_id)
+                await self._forget(thread_id, failures)
         raise UnavailableError
 
     async def _place(self, thread_id: str) -> Peer:
@@ -301,7 +320,7 @@ class Client:
         if place := self._places.get(thread_id):
             self._places.move_to_end(thread_id)
             return place
-        address: str | None = await self._directory.call("locate", thread_id)
+        address = await self._directory.locate(thread_id)
         place = self._lobby if address is None else self._links.to(address)
         _remember(self._places, thread_id, place)
         return place
@@ -309,17 +328,17 @@ class Client:
     async def _is_awake(self, thread_id: str) -> bool:
         if thread_id in self._places:
             return True
-        return await self._directory.call("is_awake", thread_id)
+        return await self._directory.is_awake(thread_id)
 
     async def _read(self, thread_id: str, method: str, *args: Any, **kwargs: Any) -> Any:
         """Ask the thread's own slot, or else any: what is read is on disk."""
-        for _ in range(TRIES):
+        for failures in range(TRIES):
             reader = await self._reader(thread_id)
             try:
                 return await reader.call(method, *args, **kwargs)
             except GoneError:
                 self._any_reader = None
-                await self._forget(thread_id)
+                await self._forget(thread_id, failures)
         raise UnavailableError
 
     async def _reader(self, thread_id: str) -> Peer:
@@ -328,13 +347,13 @@ class Client:
             return own
         now = time.monotonic()
         if self._any_reader is None or now > self._reader_until:
-            self._any_reader = self._links.to(await self._directory.call("reader", thread_id))
+            self._any_reader = self._links.to(await self._directory.reader(thread_id))
             self._reader_until = now + READ_THERE_FOR
         return self._any_reader
 
-    async def _forget(self, thread_id: str) -> None:
+    async def _forget(self, thread_id: str, failures: int = 0) -> None:
         """The hint was wrong; a moment later the directory knows better."""
-        if self._places.pop(thread_id, None) is None:
+        if self._places.pop(thread_id, None) is None or failures > 1:
             await asyncio.sleep(PAUSE)
 
     async def _check_known(self, submission: Submission) -> None:

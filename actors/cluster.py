@@ -36,6 +36,7 @@ from actors.directory import Directory, DirectorySettings
 from actors.doors import Door
 from actors.ledger import Ledger
 from actors.links import Links
+from actors.ports import SlotPort
 from actors.project import Project, RunLimits, SlotSettings
 from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
@@ -302,7 +303,7 @@ class _SlotActor(_Server):
 
 
 class _Launcher:
-    """Starts the processes of slots. They belong to the directory's process, and end with it."""
+    """Starts the processes of slots. They are nobody's, so that they outlive the directory, and are found by name."""
 
     def __init__(self, addresses: Addresses, settings: SlotSettings, links: Links) -> None:
         self._addresses = addresses
@@ -310,12 +311,43 @@ class _Launcher:
         self._links = links
 
     async def launch(self, number: int) -> RemoteSlot:
-        options = {"num_cpus": 0, "resources": ON_THE_HEAD, "max_restarts": 0, "enable_task_events": False}
-        actor: Any = ray.remote(_SlotActor).options(**options).remote(number, self._addresses, self._settings)
-        address: str = await actor.listening.remote()
-        slot = RemoteSlot(address, self._links.to(address), partial(ray.kill, actor))
+        actor = await asyncio.to_thread(self._create, number)
+        slot = self._slot(actor, await actor.listening.remote())
         await slot.catalog()
         return slot
+
+    async def survivors(self) -> dict[int, SlotPort]:
+        slots: dict[int, SlotPort] = {}
+        for number, actor in (await asyncio.to_thread(_slots_there)).items():
+            if address := self._addresses.of_slot(number):
+                slots[number] = self._slot(actor, address)
+            else:  # it has only just been launched
+                ray.kill(actor)
+        return slots
+
+    def _create(self, number: int) -> Any:
+        options = {
+            "name": f"{_SlotActor.name}-{number}",
+            "lifetime": "detached",
+            "num_cpus": 0,
+            "resources": ON_THE_HEAD,
+            "max_restarts": 0,
+            "enable_task_events": False,
+        }
+        return ray.remote(_SlotActor).options(**options).remote(number, self._addresses, self._settings)
+
+    def _slot(self, actor: Any, address: str) -> RemoteSlot:
+        return RemoteSlot(address, self._links.to(address), partial(ray.kill, actor))
+
+
+def _slots_there() -> dict[int, Any]:
+    """The slots of this cluster, by number, as Ray knows them; some may just be ending."""
+    names = [name for name in ray.util.list_named_actors() if name.startswith(f"{_SlotActor.name}-")]
+    found: dict[int, Any] = {}
+    for name in names:
+        with suppress(ValueError):  # it has ended since
+            found[int(name.rpartition("-")[2])] = ray.get_actor(name)
+    return found
 
 
 def _find_or_create(server: type[_Server], addresses: Addresses, settings: ClusterSettings) -> Any:
@@ -361,7 +393,7 @@ def _ask(address: str, method: str, *args: Any, within: float = START_WITHIN) ->
 
 
 def _remove(actors: list[Any]) -> None:
-    for actor in actors:
+    for actor in [*actors, *(_slots_there().values() if actors else ())]:
         ray.kill(actor)
 
 

@@ -6,7 +6,7 @@ A thread that finds no slot lives in the lobby meanwhile, held: it takes runs in
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from actors.pool import (
     Released,
     Rested,
     Retire,
+    Slot,
     SlotStatus,
     Wanted,
     advance,
@@ -63,9 +64,18 @@ SILENT_AFTER = 10.0
 """Seconds without an answer after which a bound slot counts as hung. Long JSON and regexes are no deadlocks."""
 
 
+ANSWERED_WITHIN = 2.0
+"""Seconds for slots of an earlier directory to say which thread they have. Everybody waits for them, so those that take
+longer, because they are just starting, are waited for beside the rest; one that has a thread by then is replaced."""
+
+
 class Launcher(Protocol):
     async def launch(self, number: int) -> SlotPort:
         """A process that is ready to be bound."""
+        ...
+
+    async def survivors(self) -> dict[int, SlotPort]:
+        """Slots, by number, that an earlier directory has launched and whose processes are still there."""
         ...
 
 
@@ -88,7 +98,7 @@ class DirectorySettings(Struct, frozen=True):
 
 
 class Directory:
-    """One for the whole cluster. Its state can be rebuilt: what matters is in the ledger."""
+    """One for the whole cluster. At a restart its state is rebuilt: from the slots, which live on, and the ledger."""
 
     def __init__(self, settings: DirectorySettings, ledger: BindingLedger, launcher: Launcher) -> None:
         self._settings = settings
@@ -113,9 +123,16 @@ class Directory:
         self._next_reader = 0
 
     async def open(self) -> None:
-        """Start the warm slots, and bring back every thread with unfinished runs."""
-        self._feed(Opened())
-        for thread_id in await self._ledger.unfinished_threads():
+        """Take over the slots that are there, start the others, and bring back every thread with unfinished runs."""
+        unfinished = await self._ledger.unfinished_threads()
+        survivors = await self._launcher.survivors()
+        answers = {number: asyncio.ensure_future(slot.threads()) for number, slot in survivors.items()}
+        if answers:
+            await asyncio.wait(answers.values(), timeout=ANSWERED_WITHIN)
+        self._feed(
+            Opened({number: self._taken_over(number, slot, answers[number]) for number, slot in survivors.items()})
+        )
+        for thread_id in unfinished:
             self._feed(Wanted(thread_id))
         self._hold(self._sweep(), "sweep")
         self._hold(self._collect(), "collect garbage")
@@ -195,8 +212,7 @@ class Directory:
             await asyncio.sleep(RELAUNCH_AFTER)
             self._feed(Fell(number))
             return
-        self._slots[number] = slot
-        self._hold(self._watch(number, slot), f"watch slot {number}")
+        self._hire(number, slot)
         self._feed(Ready(number))
 
     async def _bind(self, number: int, thread_id: str) -> None:
@@ -225,6 +241,33 @@ class Directory:
         if leaving.due_at:
             seconds = (leaving.due_at - datetime.now(UTC)).total_seconds()
             asyncio.get_running_loop().call_later(max(0.0, seconds), self._feed, Wanted(thread_id))
+
+    def _taken_over(self, number: int, slot: SlotPort, answer: "asyncio.Future[list[str]]") -> Slot:
+        """What an earlier directory's slot is to the pool, now that it has answered, or has not."""
+        if not answer.done() or answer.exception() or len(answer.result()) > 1:
+            self._hold(self._wait_for(number, slot, answer), f"wait for slot {number}")
+            return Slot()
+        self._hire(number, slot)
+        for thread_id in answer.result():
+            self._places[thread_id] = slot
+            return Slot(SlotStatus.BOUND, thread_id)
+        return Slot(SlotStatus.FREE)
+
+    async def _wait_for(self, number: int, slot: SlotPort, answer: "asyncio.Future[list[str]]") -> None:
+        """A slot that says late that it is free is one; any other is of no use, because its thread is elsewhere now."""
+        with suppress(Exception):
+            async with asyncio.timeout(SILENT_AFTER):
+                if not await answer:
+                    self._hire(number, slot)
+                    self._feed(Ready(number))
+                    return
+        logger.warning("Slot %s cannot be taken over, and is ended", number)
+        await slot.kill()
+        self._feed(Fell(number))
+
+    def _hire(self, number: int, slot: SlotPort) -> None:
+        self._slots[number] = slot
+        self._hold(self._watch(number, slot), f"watch slot {number}")
 
     def _is_crowded(self, thread_id: str, patient_until: float) -> bool:
         """Whether the thread has waited for a slot long enough, and none is on its way."""

@@ -70,6 +70,10 @@ class Host:
             self._threads.pop(thread_id, None)
         return leaving
 
+    async def threads(self) -> list[str]:
+        """Those that are here."""
+        return list(self._threads)
+
     async def submit(self, submission: Submission) -> Run:
         return await self._thread(submission.run.thread_id).submit(submission)
 

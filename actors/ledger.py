@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
@@ -15,7 +16,7 @@ from storage.commits import Query, Write
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.database import Database
 from storage.deployment import UNSAID, Deployment
-from storage.errors import UnavailableError
+from storage.errors import RunNotFoundError, UnavailableError
 from storage.feedback import Withdrawal
 from storage.pricelists import NO_OWN_PRICES, OwnPrices
 from storage.prices import Pricing
@@ -152,6 +153,11 @@ class Ledger:
 
     async def run(self, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
         return await self._read(runs.get, thread_id, run_id, lately=lately)
+
+    async def find_run(self, thread_id: str, run_id: str) -> Run | None:
+        with suppress(RunNotFoundError):
+            return await self.run(thread_id, run_id)
+        return None
 
     async def runs(
         self, thread_id: str, *, limit: int, offset: int, status: RunStatus | None, rolled_back: bool = True

@@ -56,7 +56,9 @@ class Pool(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """The pool begins its work."""
+    """The pool begins its work, perhaps with slots that are there already."""
+
+    found: dict[int, Slot] = {}
 
 
 class Wanted(Struct, frozen=True):
@@ -140,8 +142,8 @@ Effect = Launch | Bind | Release | Retire
 def advance(pool: Pool, event: Event) -> tuple[Pool, list[Effect]]:  # noqa: C901, PLR0911 - one case and return a rule
     """The next pool, and the effects in order."""
     match event:
-        case Opened():
-            return _settled(pool)
+        case Opened(found):
+            return _settled(replace(pool, slots=found, next_number=max(found, default=0) + 1))
         case Wanted(thread_id) if thread_id in pool.waiting:
             return pool, []
         case Wanted(thread_id) if (number := pool.holder(thread_id)) is not None:

@@ -108,6 +108,8 @@ class LedgerPort(Protocol):
 
     async def run_of_key(self, thread_id: str, key: str) -> Run | None: ...
 
+    async def find_run(self, thread_id: str, run_id: str) -> Run | None: ...
+
     async def find_thread(self, thread_id: str) -> Thread | None: ...
 
 
@@ -124,6 +126,10 @@ class SlotPort(Protocol):
     async def bind(self, binding: Binding) -> None: ...
 
     async def let_go(self, thread_id: str) -> Leaving: ...
+
+    async def threads(self) -> list[str]:
+        """Which threads it has: one or none."""
+        ...
 
     async def ping(self) -> bool:
         """Whether nothing is in hand there."""

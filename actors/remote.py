@@ -22,7 +22,7 @@ from storage.runs import Told
 from storage.threads import Patch
 
 PATIENCE = 60.0
-"""Seconds for which a write is tried again while the ledger restarts."""
+"""Seconds for which a call is tried again while the ledger or the directory restarts."""
 
 PAUSE = 0.2
 
@@ -131,6 +131,9 @@ class RemoteLedger:
     async def run_of_key(self, thread_id: str, key: str) -> Run | None:
         return await self._ask("run_of_key", thread_id, key)
 
+    async def find_run(self, thread_id: str, run_id: str) -> Run | None:
+        return await self._ask("find_run", thread_id, run_id)
+
     async def unfinished_ids(self, statuses: list[RunStatus]) -> list[tuple[str, str]]:
         return await self._ask("unfinished_ids", statuses)
 
@@ -182,14 +185,35 @@ class RemoteLedger:
         await self._handle.call("close")
 
     async def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return await self._handle.call(method, *args, **kwargs)
-            except GoneError:
-                if time.monotonic() > until:
-                    raise UnavailableError from None
-                await asyncio.sleep(PAUSE)
+        return await _patiently(self._handle, method, *args, **kwargs)
+
+
+class RemoteDirectory:
+    """`actors.directory.Directory`, as gateways see it. While it restarts, they wait."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    async def locate(self, thread_id: str) -> str | None:
+        return await _patiently(self._handle, "locate", thread_id)
+
+    async def is_awake(self, thread_id: str) -> bool:
+        return await _patiently(self._handle, "is_awake", thread_id)
+
+    async def reader(self, thread_id: str) -> str:
+        return await _patiently(self._handle, "reader", thread_id)
+
+
+async def _patiently(handle: Handle, method: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a method that may be called twice until the process behind it is there. Raises UnavailableError."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await handle.call(method, *args, **kwargs)
+        except GoneError:
+            if time.monotonic() > until:
+                raise UnavailableError from None
+            await asyncio.sleep(PAUSE)
 
 
 class RemoteSlot:
@@ -208,6 +232,9 @@ class RemoteSlot:
 
     async def let_go(self, thread_id: str) -> Leaving:
         return await self._handle.call("let_go", thread_id)
+
+    async def threads(self) -> list[str]:
+        return await self._handle.call("threads")
 
     async def ping(self) -> bool:
         return await self._handle.call("ping")

@@ -153,7 +153,7 @@ class ThreadActor:
     async def _submit(self, submission: Submission) -> Run:
         async with self._mailbox:
             self._check_here()
-            if known := await self._known_run(submission.run):
+            if known := await self._known_run(submission):
                 return known
             thread = await self._known_thread() or submission.new_thread
             if thread is None:
@@ -164,10 +164,13 @@ class ThreadActor:
             async with self._gate:
                 return await self._admit(run, submission, thread)
 
-    async def _known_run(self, asked: Run) -> Run | None:
+    async def _known_run(self, submission: Submission) -> Run | None:
         """The run, if it was asked for before: the answer was lost, or its client says that it asks again."""
+        asked = submission.run
         if live := self._live.get(asked.run_id):
             return live.run
+        if submission.again and (ended := await self._ledger.find_run(self.thread_id, asked.run_id)):
+            return ended
         if (key := asked.idempotency_key) is None:
             return None
         named = (live.run for live in self._live.values() if live.run.idempotency_key == key)

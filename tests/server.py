@@ -35,8 +35,19 @@ class Treadle(Struct, frozen=True):
         """The processes that answer, of `treadle serve`."""
         return [child for child in psutil.Process(self.process.pid).children() if "web.worker" in child.cmdline()]
 
+    def actors(self, kind: str) -> list[psutil.Process]:
+        """The processes of Ray's actors of a kind: `Slot`, `Directory` or `Ledger`."""
+        return [process for process in self.family() if f"_{kind}Actor" in _title(process)]
+
     def said(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return process.name() + "".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def free_port() -> int:

@@ -86,7 +86,7 @@ async def test_a_cancel_ends_a_run_whose_node_never_yields_and_the_thread_goes_o
     body = {"assistant_id": "blocking", "input": {"seconds": 60}, "if_not_exists": "create"}
     run_id = await create(http, "", new_id, **body)
     reader = asyncio.ensure_future(http.get(f"/api/threads/{new_id}/runs/{run_id}/stream"))
-    before, began = slots(server), time.perf_counter()
+    before, began = server.actors("Slot"), time.perf_counter()
     answer = await http.post(f"/threads/{new_id}/runs/{run_id}/cancel", params={"wait": "true"})
     assert (answer.status_code, answer.json()) == (200, {})
     assert GRACE <= time.perf_counter() - began < GRACE + 2
@@ -97,8 +97,3 @@ async def test_a_cancel_ends_a_run_whose_node_never_yields_and_the_thread_goes_o
     assert after["done"] is True
     gone, _ = psutil.wait_procs(before, timeout=5, callback=None)
     assert len(gone) == 1
-
-
-def slots(server):
-    """The processes in which graphs run."""
-    return [process for process in server.family() if "_SlotActor" in process.name() + "".join(process.cmdline())]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import socket
 import sqlite3
 from contextlib import closing, contextmanager
@@ -142,9 +141,8 @@ async def dies(server, http, thread_id, run_id, attempt):
     """Have the only process die in which graphs run, once the start of the attempt is written down."""
     while (await read(http, thread_id, run_id))["attempt"] < attempt:
         pass
-    for process in server.family():
-        if "_SlotActor" in process.name() + "".join(process.cmdline()):
-            process.send_signal(signal.SIGKILL)
+    for process in server.actors("Slot"):
+        process.kill()
 
 
 @contextmanager

@@ -1,8 +1,14 @@
-"""Whoever waits for a thread to move hears of it, waits no longer than it said, and holds up nobody meanwhile."""
+"""A new directory takes over the slots of the last; whoever waits for a thread to move hears of it, and waits no longer
+than it said."""
 
 import asyncio
 
-from actors.directory import _Turn
+import pytest
+
+from actors import directory as directory_module
+from actors.directory import Directory, DirectorySettings, _Turn
+from actors.errors import GoneError
+from actors.project import RunLimits
 
 
 async def test_a_wait_for_a_move_ends_with_the_move():
@@ -20,3 +26,86 @@ async def test_a_wait_that_was_in_vain_is_a_wait_again():
         await asyncio.sleep(0)
         assert not waiting.done()
         await waiting
+
+
+class Ledger:
+    """Nobody has anything to do."""
+
+    async def unfinished_threads(self):
+        return []
+
+
+class Survivor:
+    """A slot of an earlier directory, which says when it is told to which threads it has."""
+
+    address = "survivor"
+
+    def __init__(self):
+        self.answer = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+
+    async def threads(self):
+        return await self.answer
+
+    async def watch(self):
+        await asyncio.Event().wait()
+
+    async def kill(self):
+        self.ended.set()
+
+
+class Launcher:
+    """Launches nothing that ever starts."""
+
+    def __init__(self, *survivors):
+        self._survivors = dict(enumerate(survivors, 4))
+
+    async def survivors(self):
+        return self._survivors
+
+    async def launch(self, number):
+        await asyncio.Event().wait()
+
+
+def directory(*survivors):
+    settings = DirectorySettings(warm=1, most=4, limits=RunLimits(grace=1, timeout=1, waiting=1))
+    return Directory(settings, Ledger(), Launcher(*survivors))
+
+
+async def test_slots_that_are_there_keep_their_threads():
+    bound, free = Survivor(), Survivor()
+    bound.answer.set_result(["a"])
+    free.answer.set_result([])
+    taken = directory(bound, free)
+    await taken.open()
+    assert await taken.is_awake("a")
+    assert await taken.locate("a") == bound.address
+    assert [slot.thread_id for slot in taken._pool.slots.values()] == ["a", None]
+    await taken.close()
+
+
+@pytest.mark.parametrize("answer", [["a"], ["a", "b"], GoneError()], ids=str)
+async def test_a_slot_that_cannot_be_taken_over_is_ended(monkeypatch, answer):
+    """Too late: its thread may be elsewhere by now."""
+    monkeypatch.setattr(directory_module, "ANSWERED_WITHIN", 0.001)
+    slow = Survivor()
+    taken = directory(slow)
+    await taken.open()
+    if isinstance(answer, Exception):
+        slow.answer.set_exception(answer)
+    else:
+        slow.answer.set_result(answer)
+    await slow.ended.wait()
+    assert not await taken.is_awake("a")
+    await taken.close()
+
+
+async def test_a_slot_that_answers_late_is_used_if_it_is_free(monkeypatch):
+    monkeypatch.setattr(directory_module, "ANSWERED_WITHIN", 0.001)
+    slow = Survivor()
+    taken = directory(slow)
+    await taken.open()
+    slow.answer.set_result([])
+    assert await taken.reader("x") == slow.address
+    assert not slow.ended.is_set()
+    await taken.close()

@@ -41,6 +41,11 @@ def pool(*slots, waiting=(), warm=0, most=None):
 
 TABLE = {
     "opened: the warm ones are launched, a few at a time": (pool(warm=5, most=9), Opened(), [Launch(1), Launch(2)]),
+    "opened: those that are there are kept, and numbers go on above them": (
+        pool(warm=2, most=9),
+        Opened({3: FREE, 5: BOUND}),
+        [Launch(6)],
+    ),
     "wanted: a free slot is bound": (pool(FREE), Wanted("a"), [Bind(1, "a")]),
     "wanted: bound already": (pool(BOUND, FREE), Wanted("a"), []),
     "wanted: nothing is free, so one is launched": (pool(BOUND, most=2), Wanted("b"), [Launch(2)]),
