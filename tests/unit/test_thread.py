@@ -1,0 +1,45 @@
+"""A thread's actor, without Ray: what it makes of what it is asked twice."""
+
+import pytest
+
+from actors.ledger import Ledger
+from actors.project import RunLimits
+from actors.runtime import Submission
+from actors.thread import Surroundings, ThreadActor
+from storage.records import Admission, RunStatus, Settlement
+from tests.factories import NOON, a_run, a_thread, an_assistant
+
+
+class Idle:
+    """An executor that must not be needed."""
+
+    def start(self, *_, **__):
+        raise AssertionError("nothing is to be executed")
+
+
+@pytest.fixture
+async def ledger(tmp_path):
+    ledger = Ledger(str(tmp_path / "treadle.duckdb"))
+    await ledger.open()
+    yield ledger
+    await ledger.close()
+
+
+async def actor(ledger, thread_id="t1", executor=None):
+    binding = await ledger.bind(thread_id, must_exist=False)
+    limits = RunLimits(grace=1, timeout=60, waiting=100)
+    around = Surroundings(
+        scribe=None, held=False, limits=limits, on_quiet=lambda: None, on_lost=lambda: pytest.fail("the actor gave up")
+    )
+    return ThreadActor(binding, ledger, executor or Idle(), around)
+
+
+async def test_a_run_whose_answer_was_lost_and_that_has_ended_since_is_not_made_again(ledger):
+    run, thread = a_run(), a_thread()
+    first = await actor(ledger)
+    await ledger.admit(Admission(run=run, epoch=first.epoch, new_thread=thread))
+    second = (await ledger.bind("t1", must_exist=True)).epoch  # where the run goes on, and ends
+    final = a_run(run_id=run.run_id, status=RunStatus.SUCCESS, ended_at=NOON)
+    await ledger.settle(Settlement(run=final, epoch=second))
+    again = Submission(run=run, assistant=an_assistant(), new_thread=thread, again=True)
+    assert (await (await actor(ledger)).submit(again)).status is RunStatus.SUCCESS
