@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from duckdb import DuckDBPyConnection
 from msgspec.structs import replace
 
+from actors.owing import Owing
 from storage import assistants, bindings, feedback, garbage, messages, prices, recordings, runs, threads, usage
 from storage.accounting import Event, ModelCall, Recording
 from storage.assistants import SortBy, SortOrder
@@ -49,8 +50,7 @@ class Ledger:
         self._line: asyncio.Queue[tuple[Write, asyncio.Future[Any]]] = asyncio.Queue(LONGEST_LINE)
         self._opening = asyncio.Lock()
         self._gatherer: asyncio.Task[None] | None = None
-        self._reading_owed = asyncio.Lock()
-        self._owed = asyncio.Event()  # set when a run has ended whose webhook is to be called
+        self._owing = Owing(lambda: self._read(runs.owed))
 
     async def open(self) -> None:
         """Also if it is open. UnavailableError: another process keeps the file; UnreadableError: it cannot be used."""
@@ -173,21 +173,9 @@ class Ledger:
     async def unfinished_threads(self) -> list[str]:
         return await self._read(runs.unfinished_threads)
 
-    async def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
-        """Threads and runs that have ended and whose webhooks are to be called, and so on as more end; each once.
-
-        One reader at a time is told: with many gateways each webhook is called by one of them. The others wait here,
-        and when the one before them goes, the next is told what that one had not done.
-        """
-        async with self._reading_owed:
-            said: set[tuple[str, str]] = set()
-            while True:
-                self._owed.clear()
-                owed = await self._read(runs.owed)
-                if new := [one for one in owed if one not in said]:
-                    yield new
-                said = set(owed)
-                await self._owed.wait()
+    def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
+        """Threads and runs that have ended and whose webhooks this reader is to call, and so on as more end."""
+        return self._owing.hand_out()
 
     async def told(self, told: Told) -> None:
         await self._write(runs.tell, told, told.thread_id)
@@ -260,7 +248,7 @@ class Ledger:
 
     def _note_ends(self, ended: Sequence[Run]) -> None:
         if any(run.request.webhook is not None for run in ended):
-            self._owed.set()
+            self._owing.tell()
 
     # Users' SQL
 

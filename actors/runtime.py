@@ -199,7 +199,7 @@ class Runtime(Protocol):
     def owed_webhooks(self) -> AsyncGenerator[list[tuple[str, str]], None]:
         """Threads and runs that have ended and whose webhooks are to be called, and so on for ever.
 
-        Of many who ask, one is told; the others are when that one has gone. Close it to go.
+        Each is told to one of those who ask, and to another if that one goes, or does not say `told` in a minute.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Tells others that a run has ended: after its end is committed, and whatever becomes of this gateway meanwhile.
 
-The ledger says what is owed, to one gateway at a time, which calls it and says so. When that one goes, the next is told
-what is still owed: so a webhook comes once, may come twice if a process dies over it, and is never forgotten.
+The ledger says what is owed, to one gateway each, which calls it and says so. When that one goes, or does not come to
+it because it has been stopped, another is told: so a webhook comes once, may come twice if something breaks over it,
+and is never forgotten.
 """
 
 import asyncio

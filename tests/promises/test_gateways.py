@@ -16,7 +16,7 @@ from langgraph_sdk import get_client
 from tests.promises.test_shutdown import left_of
 from tests.promises.test_webhooks import listening
 from tests.server import GRAPHS, command, free_port, server_has_moved, serving
-from tests.system.calls import HELLO, create, join, read, wait
+from tests.system.calls import HELLO, create, join, read, stream, wait
 from tests.system.proxy import broken
 from tests.system.sse import parse
 
@@ -63,6 +63,7 @@ def work(word="x", seconds=0.0, **more):
     return {"assistant_id": "working", "input": {"word": word, "seconds": seconds}, **more}
 
 
+TALK = {"assistant_id": "tokens", "input": {"messages": ["20000"]}, "stream_mode": "messages-tuple"}
 STEPS = ["x: begun", "x: worked", "x: ended"]
 
 
@@ -161,6 +162,31 @@ async def test_the_end_of_a_gateway_cancels_nothing(http, other, elsewhere, pref
     assert (await read(http, thread_id, events[0].data["run_id"]))["attempt"] == 1
     while len(now := other.gateways()) < 2 or set(now) & set(gateways):
         server_has_moved(other)
+
+
+async def test_a_stopped_gateway_holds_up_nobody_and_goes_on_when_it_is_woken(http, other, elsewhere, prefix):
+    """What it streams is more than fits in between; its threads, and their slots, are wanted by others."""
+    threads = [(await http.post("/threads", json={})).json()["thread_id"] for _ in range(2)]
+    readers = [asyncio.create_task(stream(elsewhere, prefix, one, **TALK)) for one in threads]
+    gateways = other.gateways()
+    for thread_id in threads:
+        while not (await http.get(f"/threads/{thread_id}/runs")).json():
+            pass
+    for gateway in gateways:
+        gateway.suspend()
+    for thread_id in threads:
+        [run] = (await http.get(f"/threads/{thread_id}/runs")).json()
+        await join(http, thread_id, run["run_id"])
+        assert (await wait(http, prefix, thread_id, **TALK | {"input": {"messages": ["1"]}}))["messages"][-1]
+    for _ in range(4):  # for them the slots have to be left
+        assert (await wait(http, prefix, str(uuid4()), **work(if_not_exists="create")))["done"] == STEPS
+    for gateway in gateways:
+        gateway.resume()
+    for thread_id, reader in zip(threads, readers, strict=True):
+        said, run = await reader, (await http.get(f"/threads/{thread_id}/runs")).json()[-1]
+        path = f"{prefix}/threads/{thread_id}/runs/{run['run_id']}/stream"
+        assert said == parse((await http.get(path)).content, prefix)
+        assert len(said) > 20_000
 
 
 async def test_requests_go_on_while_a_gateway_is_replaced(other, thread_id):

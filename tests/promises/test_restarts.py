@@ -6,6 +6,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from tests.promises.test_hard_times import refusing
 from tests.server import serving
 from tests.system.calls import cancel, create, join, read, stream, wait
 from tests.system.sse import parse
@@ -92,3 +93,21 @@ async def test_a_slot_that_dies_beside_the_directory_is_missed_all_the_same(serv
         victim.kill()
     assert (await join(http, thread_id, run_id))["done"] == ["x: begun", "x: worked", "x: ended"]
     assert (await read(http, thread_id, run_id))["attempt"] == 2
+
+
+async def test_a_graph_that_had_finished_is_not_run_again_for_its_end_to_be_kept(server, http, thread_id):
+    """Its end could not be written down, and the process that knew of it has gone."""
+    run_id = await create(http, "", thread_id, **work("x", 1))
+    await begun(http, thread_id, run_id)
+    reader = asyncio.create_task(http.get(f"/threads/{thread_id}/runs/{run_id}/stream"))
+    before = server.actors("Slot")
+    with refusing(server):
+        while not (await asyncio.to_thread(psutil.wait_procs, before, timeout=0.1))[0]:
+            assert not reader.done()
+    done = (await join(http, thread_id, run_id))["done"]
+    assert done == ["x: begun", "x: worked", "x: ended"]
+    run = await read(http, thread_id, run_id)
+    assert (run["status"], run["attempt"]) == ("success", 2)
+    said = parse((await reader).content)
+    assert [event.data["attempt"] for event in said if event.name == "metadata"] == [1, 2]
+    assert (await http.get(f"/threads/{thread_id}/state")).json()["values"]["done"] == done

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from msgspec.structs import replace
 
+from actors import owing
 from actors.ledger import Ledger
 from storage.errors import (
     AssistantNotFoundError,
@@ -32,6 +33,7 @@ from tests.factories import NOON, a_run, a_thread, an_assistant
 DIES_AFTER_AN_ANSWER = """
 import asyncio, os, signal, sys
 from tests.factories import NOON, a_run, a_thread
+from actors import owing
 from actors.ledger import Ledger
 from storage.records import Admission
 
@@ -411,7 +413,7 @@ async def test_webhooks_are_owed_from_the_end_of_their_run_until_they_are_told(l
         assert await anext(told) == [key(late)]
 
 
-async def test_one_reader_is_told_of_webhooks_and_the_next_when_it_has_gone(ledger):
+async def test_each_webhook_has_one_reader_and_another_when_that_one_has_gone(ledger):
     run = await admitted(ledger)
     await ledger.settle(ended(run))
     async with aclosing(ledger.owed_webhooks()) as first, aclosing(ledger.owed_webhooks()) as second:
@@ -419,7 +421,16 @@ async def test_one_reader_is_told_of_webhooks_and_the_next_when_it_has_gone(ledg
         waiting = asyncio.ensure_future(anext(second))
         more = await admitted(ledger)
         await ledger.settle(ended(more))
-        assert await anext(first) == [key(more)]
-        assert not waiting.done()
+        assert await waiting == [key(more)]
+        waiting = asyncio.ensure_future(anext(second))
         await first.aclose()
-        assert await waiting == [key(run), key(more)]
+        assert await waiting == [key(run)]
+
+
+async def test_a_webhook_that_its_reader_does_not_get_to_is_anothers(ledger, monkeypatch):
+    monkeypatch.setattr(owing, "CALLED_WITHIN", 0.01)
+    run = await admitted(ledger)
+    await ledger.settle(ended(run))
+    async with aclosing(ledger.owed_webhooks()) as stopped, aclosing(ledger.owed_webhooks()) as other:
+        assert await anext(stopped) == [key(run)]
+        assert await anext(other) == [key(run)]
