@@ -9,8 +9,9 @@ JS := tests/js/node_modules/.installed
 dev: install
 	@$(BIN)/treadle dev $(ARGS)
 
+# Files run side by side, each group of them with a server of its own; ARGS="-n 0 ..." runs them one after the other.
 test: install javascript
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check .

@@ -23,7 +23,7 @@ PRESENT = ClusterSettings(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "found"), [(ONE, {ONE, TWO}, ONE), (TWO, {ONE, TWO}, TWO), ("auto", {TWO}, TWO)], ids=str
+    ("wanted", "known", "found"), [(ONE, [ONE, TWO], ONE), (TWO, [ONE, TWO], TWO), ("auto", [TWO], TWO)], ids=str
 )
 def test_a_ray_of_this_machine_is_found(wanted, known, found):
     assert address_here(wanted, known) == found
@@ -32,10 +32,10 @@ def test_a_ray_of_this_machine_is_found(wanted, known, found):
 @pytest.mark.parametrize(
     ("wanted", "known", "reason"),
     [
-        (ONE, {TWO}, f"There is no Ray at {ONE} on this machine, which has {TWO}. Gateways reach threads over Unix"),
-        ("192.0.2.1:6379", set(), "There is no Ray at 192.0.2.1:6379 on this machine, which has none."),
-        ("auto", set(), "`auto` needs one Ray on this machine, which has none."),
-        ("auto", {TWO, ONE}, f"`auto` needs one Ray on this machine, which has {ONE}, {TWO}."),
+        (ONE, [TWO], f"There is no Ray at {ONE} on this machine, which has {TWO}. Gateways reach threads over Unix"),
+        ("192.0.2.1:6379", [], "There is no Ray at 192.0.2.1:6379 on this machine, which has none."),
+        ("auto", [], "`auto` needs one Ray on this machine, which has none."),
+        ("auto", [TWO, ONE], f"`auto` needs one Ray on this machine, which has {ONE}, {TWO}."),
     ],
     ids=str,
 )
