@@ -75,6 +75,11 @@ def create_app(open_runtime: OpenRuntime, settings: Settings, stopping: Stopping
     )
 
 
+KEPT_ALIVE = 75
+"""Seconds that a connection stays open between two requests: longer than those in front of us keep theirs (60, mostly),
+so that no request is sent on a connection that is just being closed."""
+
+
 def uvicorn_config(app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -84,6 +89,7 @@ def uvicorn_config(app: Litestar) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=BROKEN_OFF_WITHIN,
+        timeout_keep_alive=KEPT_ALIVE,
         backlog=2048,
     )
 
