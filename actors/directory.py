@@ -39,7 +39,7 @@ from actors.pool import (
 from actors.ports import LedgerPort, SlotPort
 from actors.project import RunLimits
 from storage.errors import UnavailableError
-from storage.records import Binding
+from storage.records import Binding, Run
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,9 @@ class Launcher(Protocol):
 
 
 class BindingLedger(LedgerPort, Protocol):
-    async def bind(self, thread_id: str) -> Binding: ...
+    async def bind(self, thread_id: str, handed_over: list[Run] | None = None) -> Binding:
+        """A binding of a new epoch. What the one before has handed over, as its unfinished runs, is not looked for."""
+        ...
 
     async def unfinished_threads(self) -> list[str]: ...
 
@@ -218,10 +220,10 @@ class Directory:
     async def _bind(self, number: int, thread_id: str) -> None:
         try:
             async with self._moving(thread_id):
-                await self.lobby.let_go(thread_id)
+                left = await self.lobby.let_go(thread_id)
                 self._places.pop(thread_id, None)
                 slot = self._slots[number]
-                await slot.bind(await self._ledger.bind(thread_id))
+                await slot.bind(await self._ledger.bind(thread_id, handed_over=left.unfinished))
                 self._places[thread_id] = slot
         except Exception:  # the ledger or the slot is away: the thread waits for the next
             logger.exception("Thread %s could not be bound to slot %s", thread_id, number)

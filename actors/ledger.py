@@ -120,8 +120,8 @@ class Ledger:
 
     # Threads in the hands of actors
 
-    async def bind(self, thread_id: str, *, must_exist: bool) -> Binding:
-        return await self._write(bindings.bind, Bind(thread_id, must_exist), thread_id)
+    async def bind(self, thread_id: str, *, must_exist: bool, is_handed_over: bool = False) -> Binding:
+        return await self._write(bindings.bind, Bind(thread_id, must_exist, is_handed_over), thread_id)
 
     async def reserve(self, thread_id: str, epoch: int, count: int) -> int:
         return await self._write(bindings.reserve, Reserve(thread_id, epoch, count), thread_id)

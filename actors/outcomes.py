@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from storage.accounting import Event, ModelCall
-from storage.records import Failure
+from storage.records import Failure, Run
 
 Say = Callable[[str, bytes], object]
 """Takes an event's name and its JSON."""
@@ -29,6 +29,8 @@ class Leaving(Struct, frozen=True):
     left: bool
     due_at: datetime | None = None
     """When the first of the runs that it leaves behind is to start, if that is known and not now."""
+    unfinished: list[Run] | None = None
+    """The runs that it leaves behind, in the order of their admission; None where the ledger has to be asked."""
 
 
 class Outcome(Struct, frozen=True):

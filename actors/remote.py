@@ -50,8 +50,9 @@ class RemoteLedger:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
 
-    async def bind(self, thread_id: str) -> Binding:
-        return await self._ask("bind", thread_id, must_exist=False)
+    async def bind(self, thread_id: str, handed_over: list[Run] | None = None) -> Binding:
+        binding = await self._ask("bind", thread_id, must_exist=False, is_handed_over=handed_over is not None)
+        return binding if handed_over is None else replace(binding, unfinished=handed_over)
 
     async def reserve(self, thread_id: str, epoch: int, count: int) -> int:
         return await self._ask("reserve", thread_id, epoch, count)

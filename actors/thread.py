@@ -28,7 +28,7 @@ from actors.outcomes import Leaving, Position
 from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import StateUpdate, Submission
 from actors.voice import Voice
-from storage.errors import SenselessError, ServiceError, ThreadNotFoundError
+from storage.errors import SenselessError, ServiceError, ThreadNotFoundError, UnavailableError
 from storage.records import (
     END,
     Admission,
@@ -66,6 +66,7 @@ class ThreadActor:
         self._gate = asyncio.Lock()  # the lane does not change while what it decides is being committed
         self._attempts = Attempts(binding, ledger, executor, self.voice, self._log, self._gate, around)
         self._closed = False
+        self._is_unsure = False  # whether a run may have been admitted of which this does not know
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
         self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
@@ -140,8 +141,9 @@ class ThreadActor:
         async with self._mailbox, self._gate:
             if self._lane.active is not None:
                 return Leaving(left=False)
+            unfinished = None if self._is_unsure else [live.run for live in self._live.values()]
             self._leave()
-            return Leaving(left=True, due_at=None if self._lane.next else self._first_due())
+            return Leaving(left=True, due_at=None if self._lane.next else self._first_due(), unfinished=unfinished)
 
     @property
     def is_idle(self) -> bool:
@@ -194,7 +196,11 @@ class ThreadActor:
                 recording=recording if dropped else None,
                 wish=wish,
             )
-            await self._ledger.admit(admission)
+            try:
+                await self._ledger.admit(admission)
+            except UnavailableError:
+                self._is_unsure = True
+                raise
         self._thread = stored_thread(thread, run)
         self._live[run.run_id] = LiveRun(run)
         self.voice.tape.open_run(run.run_id)

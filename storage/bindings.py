@@ -27,6 +27,8 @@ class Bind(Struct, frozen=True):
 
     thread_id: str
     must_exist: bool
+    is_handed_over: bool = False
+    """Whether whoever held it executed nothing, and says itself which runs are unfinished."""
 
 
 class Reserve(Struct, frozen=True):
@@ -43,8 +45,9 @@ def bind(writer: Writer, asked: Sequence[Bind]) -> list[Binding | ServiceError]:
     taken = accepted(outcomes)
     events.look_up(writer, [one.thread_id for one in taken])
     known = threads.records(writer, [one.thread_id for one in taken if writer.thread(one.thread_id).is_stored])
-    told = [one if isinstance(one, ServiceError) else _told(writer, one, known) for one in outcomes]
-    lost = _lost(writer, taken)
+    left = {one.thread_id for one in asked if not one.is_handed_over and writer.thread(one.thread_id).unfinished}
+    told = [one if isinstance(one, ServiceError) else _told(writer, one, known, left) for one in outcomes]
+    lost = _lost(writer, [one for one in taken if one.thread_id in left])
     _put(writer, "insert", [_row(one) for one in taken if one.epoch == 1])
     _put(writer, "take", [_row(one) for one in taken if one.epoch > 1])
     recordings.put(writer, lost)
@@ -73,17 +76,16 @@ def _row(binding: Binding) -> dict[str, Any]:
     return {"thread_id": binding.thread_id, "epoch": binding.epoch, "next_seq": binding.reserved + 1}
 
 
-def _told(writer: Writer, binding: Binding, found: dict[str, Thread]) -> Binding:
-    """The binding, with what its actor has to know of the thread."""
-    unfinished = writer.thread(binding.thread_id).unfinished
-    todo = runs.unfinished(writer.db, binding.thread_id) if unfinished else []
+def _told(writer: Writer, binding: Binding, known: dict[str, Thread], left: set[str]) -> Binding:
+    """The binding, with what its actor has to know of the thread; `left` are those whose runs nobody has in hand."""
+    todo = runs.unfinished(writer.db, binding.thread_id) if binding.thread_id in left else []
     log = writer.thread(binding.thread_id).log or LogEnd()
-    return replace(binding, thread=found.get(binding.thread_id), unfinished=todo, log=log)
+    return replace(binding, thread=known.get(binding.thread_id), unfinished=todo, log=log)
 
 
-def _lost(writer: Writer, taken: Sequence[Binding]) -> list[Recording]:
+def _lost(writer: Writer, left: Sequence[Binding]) -> list[Recording]:
     """Of threads whose last actor left runs unfinished: the calls that were under way then."""
-    found = [(one, calls.lost(writer.db, one.thread_id)) for one in taken if writer.thread(one.thread_id).unfinished]
+    found = [(one, calls.lost(writer.db, one.thread_id)) for one in left]
     return [Recording(thread_id=one.thread_id, epoch=one.epoch, calls=tuple(lost)) for one, lost in found]
 
 

@@ -1,4 +1,4 @@
-"""A thread's actor, without Ray: what it makes of what it is asked twice."""
+"""A thread's actor, without Ray: what it makes of what it is asked twice, and what it hands over when it leaves."""
 
 import pytest
 
@@ -6,7 +6,8 @@ from actors.ledger import Ledger
 from actors.project import RunLimits
 from actors.runtime import Submission
 from actors.thread import Surroundings, ThreadActor
-from storage.records import Admission, RunStatus, Settlement
+from storage.errors import UnavailableError
+from storage.records import Admission, MultitaskStrategy, RunStatus, Settlement
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
 
@@ -25,13 +26,13 @@ async def ledger(tmp_path):
     await ledger.close()
 
 
-async def actor(ledger, thread_id="t1", executor=None):
-    binding = await ledger.bind(thread_id, must_exist=False)
+async def actor(ledger, *, held=False):
+    binding = await ledger.bind("t1", must_exist=False)
     limits = RunLimits(grace=1, timeout=60, waiting=100)
     around = Surroundings(
-        scribe=None, held=False, limits=limits, on_quiet=lambda: None, on_lost=lambda: pytest.fail("the actor gave up")
+        scribe=None, held=held, limits=limits, on_quiet=lambda: None, on_lost=lambda: pytest.fail("the actor gave up")
     )
-    return ThreadActor(binding, ledger, executor or Idle(), around)
+    return ThreadActor(binding, ledger, Idle(), around)
 
 
 async def test_a_run_whose_answer_was_lost_and_that_has_ended_since_is_not_made_again(ledger):
@@ -43,3 +44,33 @@ async def test_a_run_whose_answer_was_lost_and_that_has_ended_since_is_not_made_
     await ledger.settle(Settlement(run=final, epoch=second))
     again = Submission(run=run, assistant=an_assistant(), new_thread=thread, again=True)
     assert (await (await actor(ledger)).submit(again)).status is RunStatus.SUCCESS
+
+
+def wanted(thread_id="t1", **given):
+    return Submission(run=a_run(thread_id, **given), assistant=an_assistant(), new_thread=a_thread(thread_id))
+
+
+async def test_who_leaves_hands_over_what_the_ledger_knows(ledger):
+    held = await actor(ledger, held=True)
+    for _ in range(3):
+        await held.submit(wanted(multitask_strategy=MultitaskStrategy.ENQUEUE))
+    leaving = await held.close()
+    assert leaving.left
+    assert leaving.unfinished == (await ledger.bind("t1", must_exist=True)).unfinished
+    assert (await ledger.bind("t1", must_exist=True, is_handed_over=True)).unfinished == []
+
+
+async def test_who_may_have_missed_an_answer_of_the_ledger_hands_over_nothing(ledger, monkeypatch):
+    held = await actor(ledger, held=True)
+    await held.submit(wanted())
+    admit = ledger.admit
+
+    async def lose_the_answer(admission):
+        await admit(admission)
+        raise UnavailableError
+
+    monkeypatch.setattr(ledger, "admit", lose_the_answer)
+    with pytest.raises(UnavailableError):
+        await held.submit(wanted(multitask_strategy=MultitaskStrategy.ENQUEUE))
+    assert (await held.close()).unfinished is None
+    assert len((await ledger.bind("t1", must_exist=True)).unfinished) == 2
