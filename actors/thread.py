@@ -316,8 +316,8 @@ class ThreadActor:
     def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
         """Tell it once it is committed: the status is readable before the stream ends."""
         self.voice.end(end)
-        if run.rolled_back:
-            self._thread = None  # it speaks again with whom it spoke before
+        if run.rolled_back or run.request.temporary:
+            self._thread = None  # it speaks again with whom it spoke before, or has gone with this run
         del self._live[run.run_id]
         live.settled.set_result(run)
 

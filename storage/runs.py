@@ -132,9 +132,9 @@ def tell(writer: Writer, asked: Sequence[Told]) -> list[None]:
 
 
 def of_key(db: DuckDBPyConnection, thread_id: str, key: str) -> Run | None:
-    """The run that a request of this name made on the thread."""
+    """The run that a request of this name made on the thread, also if it has just gone with it."""
     found = db.execute(_SQL["of_key"], {"thread_id": thread_id, "idempotency_key": key}).fetchone()
-    return get(db, thread_id, found[0]) if found else None
+    return get(db, thread_id, found[0], lately=True) if found else None
 
 
 def of_thread(  # noqa: PLR0913 - a page of what, and which

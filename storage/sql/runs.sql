@@ -113,7 +113,7 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
   FROM runs
  WHERE run_id = try_cast($run_id AS UUID)
    AND ($thread_id IS NULL OR thread_id = $thread_id)
-   AND (deleted_at IS NULL OR ($lately AND thread_id IN (SELECT thread_id FROM garbage)));
+   AND (deleted_at IS NULL OR ($lately AND request IS NOT NULL AND thread_id IN (SELECT thread_id FROM garbage)));
 
 -- name: owed
 -- Runs that have ended, and whose webhook has still to be called.
@@ -129,11 +129,14 @@ SELECT thread_id, run_id::VARCHAR
 UPDATE runs SET webhook_sent_at = $webhook_sent_at WHERE run_id = $run_id;
 
 -- name: of_key
--- The run that a request of this name made.
+-- The run that a request of this name made; also one that has just gone with its thread, as `get` knows it lately.
 WITH mine AS MATERIALIZED (
-    SELECT run_id, idempotency_key, deleted_at FROM runs WHERE thread_id = $thread_id
+    SELECT run_id, idempotency_key, deleted_at, request FROM runs WHERE thread_id = $thread_id
 )
-SELECT run_id::VARCHAR FROM mine WHERE idempotency_key = $idempotency_key AND deleted_at IS NULL;
+SELECT run_id::VARCHAR
+  FROM mine
+ WHERE idempotency_key = $idempotency_key
+   AND (deleted_at IS NULL OR (request IS NOT NULL AND $thread_id IN (SELECT thread_id FROM garbage)));
 
 -- name: of_thread
 -- By pages, newest first. The index is used only by a condition that stands alone: hence the step between.

@@ -103,6 +103,33 @@ async def test_a_request_that_is_made_again_finds_its_run(http, mount):
     assert first["run_id"] == again["run_id"]
 
 
+@pytest.mark.parametrize("verb", ["", "/wait", "/stream"])
+async def test_a_request_that_is_made_again_finds_its_run_also_when_it_has_gone(http, mount, verb):
+    headers = {"Idempotency-Key": str(uuid4())}
+    first = await http.post(f"{mount}/runs{verb or '/wait'}", json=work("x"), headers=headers)
+    again = await http.post(f"{mount}/runs{verb}", json=work("x"), headers=headers)
+    assert again.headers["content-location"] == first.headers["content-location"]
+    if verb:
+        assert again.content == first.content
+
+
+async def test_a_thread_that_has_gone_with_its_run_can_be_made_again(http, new_id):
+    for word in "xy":
+        answer = await http.post(f"/api/threads/{new_id}/runs/wait", json=work(word, on_completion="delete"))
+        assert answer.json()["done"][-1] == f"{word}: ended"
+
+
+async def test_a_thread_that_was_made_again_and_deleted_is_gone_with_the_names_of_its_requests(http, new_id):
+    headers = {"Idempotency-Key": str(uuid4())}
+    body, path = work("x", on_completion="delete"), f"/api/threads/{new_id}/runs/wait"
+    first = await http.post(path, json=body, headers=headers)
+    await http.post(path, json=work("y"))
+    await http.delete(f"/threads/{new_id}")
+    again = await http.post(path, json=body, headers=headers)
+    assert again.json()["done"] == first.json()["done"]
+    assert again.headers["content-location"] != first.headers["content-location"]
+
+
 async def test_a_cancelled_run_is_gone_too(http, mount):
     run = (await http.post(f"{mount}/runs", json=work("x", 60))).json()
     await http.post(f"/threads/{run['thread_id']}/runs/{run['run_id']}/cancel", params={"wait": "1"})
