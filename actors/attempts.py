@@ -204,8 +204,7 @@ class Attempts:
     def _say_metadata(self, live: LiveRun) -> None:
         run = live.run
         data = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": run.attempt}
-        part = self._voice.say(run.run_id, METADATA, msgspec.json.encode(data))
-        live.first_seq = live.first_seq or part.seq
+        self._voice.say(run.run_id, METADATA, msgspec.json.encode(data))
 
     def _sayer(self, live: LiveRun) -> Say:
         def say(event: str, data: bytes) -> Any:

@@ -50,7 +50,6 @@ class LiveRun:
             self.stop.set()
         self.dropped: tuple[Run, Part] | None = None
         """How it has ended without a start, and its last part, once that is committed."""
-        self.first_seq = run.first_seq
         self.is_over = False
         self._recovered = recovered
 
@@ -85,7 +84,7 @@ class LiveRun:
             updated_at=(now := datetime.now(UTC)),
             ended_at=now,
             checkpoint_id=position.checkpoint_id if position else None,
-            first_seq=self.first_seq or end.seq,
+            first_seq=self.run.first_seq if self.run.attempt else end.seq,
             last_seq=end.seq,
             last_ms=end.ms,
         )

@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from actors.attempts import Attempts, Surroundings
 from actors.errors import InFlightError, NotHereError, ThreadBusyError
 from actors.lane import Cancelled, Drop, Due, Effect, Lane, Settled, Start, Stop, Submitted, advance, recovered
@@ -182,6 +184,7 @@ class ThreadActor:
         """Commit the run together with the fate of those it displaces, and only then touch them."""
         lane, effects = self._decided(run)
         run = begun(run) if Start(run.run_id) in effects else run
+        run = replace(run, first_seq=self.voice.tape.next_seq)  # before it speaks: whatever ends this process
         reason = f"superseded by run {run.run_id} (multitask_strategy={run.multitask_strategy})"
         dropped = {effect.run_id: self._dropped(effect, reason) for effect in effects if isinstance(effect, Drop)}
         wish = next((self._wish_for(effect, reason) for effect in effects if isinstance(effect, Stop)), None)

@@ -190,7 +190,7 @@ class Run(Struct, frozen=True, kw_only=True):
     checkpoint_id: str | None = None
     """The newest root checkpoint when it ended: where its result is read."""
     first_seq: int | None = None
-    """Number of its first part on the thread's tape."""
+    """No part of it on the thread's tape has a lower number. Of one that ended without a start, that of its last."""
     last_seq: int | None = None
     """Number of its last part, the one that says the end."""
     last_ms: int | None = None

@@ -300,6 +300,7 @@ def _row(writer: Writer, asked: Admission) -> dict[str, Any]:
         "environment": writer.server.environment,
         "release": writer.server.release,
         "replaced": queries.encode(asked.replaced),
+        "first_seq": run.first_seq,
     }
 
 

@@ -3,18 +3,18 @@
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook, environment, release, replaced
+    idempotency_key, webhook, environment, release, replaced, first_seq
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
     $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at,
-    $idempotency_key, $webhook, $environment, $release, $replaced
+    $idempotency_key, $webhook, $environment, $release, $replaced, $first_seq
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook, environment, release, replaced
+    idempotency_key, webhook, environment, release, replaced, first_seq
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
@@ -23,7 +23,7 @@ SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
        unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]),
        unnest($webhook::VARCHAR[]), unnest($environment::VARCHAR[]), unnest($release::VARCHAR[]),
-       unnest($replaced::JSON[]);
+       unnest($replaced::JSON[]), unnest($first_seq::BIGINT[]);
 
 -- name: begin
 -- An attempt has started.

@@ -137,6 +137,26 @@ async def test_a_run_whose_process_dies_goes_on_and_after_three_deaths_it_has_fa
     assert (await wait(http, "", thread_id, **work("after")))["done"][-1] == "after: ended"
 
 
+async def test_a_reader_who_comes_back_after_a_death_has_what_it_lacks_and_nothing_twice(
+    server, http, prefix, thread_id
+):
+    ticking = {"assistant_id": "ticking", "input": {"seconds": 1}, "stream_mode": ["custom", "values"]}
+    run_id = await create(http, prefix, thread_id, **ticking)
+    path, content = f"{prefix}/threads/{thread_id}/runs/{run_id}/stream", b""
+    async with http.stream("GET", path) as answer:
+        async for chunk in answer.aiter_raw():
+            content += chunk
+            if content.count(b"event: custom") == 10:
+                break
+    await dies(server, http, thread_id, run_id, 1)
+    third = parse(content, prefix)[2]
+    during = parse((await http.get(path, headers={"Last-Event-ID": third.id})).content, prefix)
+    after = parse((await http.get(path, headers={"Last-Event-ID": third.id})).content, prefix)
+    whole = parse((await http.get(path)).content, prefix)
+    assert [event.data["attempt"] for event in whole if event.name == "metadata"] == [1, 2]
+    assert during == after == whole[3:]
+
+
 async def dies(server, http, thread_id, run_id, attempt):
     """Have the only process die in which graphs run, once the start of the attempt is written down."""
     while (await read(http, thread_id, run_id))["attempt"] < attempt:
