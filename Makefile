@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 JS := tests/js/node_modules/.installed
 
-.PHONY: dev test lint format bench install javascript chromium clean
+.PHONY: dev test chaos lint format bench install javascript chromium clean
 
 dev: install
 	@$(BIN)/treadle dev $(ARGS)
@@ -12,6 +12,10 @@ dev: install
 # Files run side by side, each group of them with a server of its own; ARGS="-n 0 ..." runs them one after the other.
 test: install javascript
 	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+
+# Load and kills at random for ten minutes; make chaos ARGS="--minutes 2 --seeds 7" for one seed and less of it.
+chaos: install
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check .
