@@ -1,7 +1,7 @@
 """Which run goes next on a thread, and what becomes of the others. Knows no clock, no I/O, no Ray.
 
 A lane is what a thread knows of its unfinished runs; `advance` is the whole policy. Runs are named by
-their ids. A lane that is *held* belongs to a thread that waits for a slot: it accepts, and starts nothing.
+their ids. A lane that is *held* belongs to a thread that waits for a slot: it accepts, and executes nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,6 +25,8 @@ class Lane(Struct, frozen=True):
     delayed: frozenset[str] = frozenset()
     """Those who wait and are not due yet: others go ahead of them."""
     held: bool = False
+    begun: str | None = None
+    """In a held lane, who of the waiting has been executed before, and lost its process: it has something to undo."""
     longest: int = LONGEST_LINE
 
     @property
@@ -68,7 +70,7 @@ Event = Submitted | Due | Cancelled | Settled
 
 
 class Start(Struct, frozen=True):
-    """Execute the run."""
+    """Execute the run; one that was asked to stop before only settles."""
 
     run_id: str
 
@@ -96,9 +98,9 @@ def recovered(run_ids: Iterable[str], begun: str | None, lane: Lane) -> tuple[La
     `lane` says what else is known: who is not due yet, and whether the thread is held.
     """
     lane = replace(lane, waiting=tuple(run_ids))
-    if lane.held or begun is None:
-        return _next(lane)
-    return _start(lane, begun)
+    if lane.held:
+        return replace(lane, begun=begun), []
+    return _next(lane) if begun is None else _start(lane, begun)
 
 
 def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: PLR0911 - one case and return a rule
@@ -116,6 +118,8 @@ def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: PLR
             return _next(replace(lane, delayed=lane.delayed - {run_id}))
         case Cancelled(run_id, rollback) if run_id == lane.active:
             return replace(lane, stopping=True), [] if lane.stopping else [Stop(run_id, rollback)]
+        case Cancelled(run_id, rollback) if run_id == lane.begun:
+            return _ending(lane), [Stop(run_id, rollback), Start(run_id)]
         case Cancelled(run_id, rollback) if run_id in lane.waiting:
             return _without(lane, run_id), [Drop(run_id, rollback)]
         case Settled(run_id) if run_id == lane.active:
@@ -133,15 +137,23 @@ def _joined(lane: Lane, event: Submitted) -> tuple[Lane, list[Effect]]:
 def _displaced(lane: Lane, event: Submitted, *, rollback: bool) -> tuple[Lane, list[Effect]]:
     """All others go: those who wait at once, the active one when it has stopped."""
     gone = list(_displace(lane, rollback=rollback))
-    emptied = replace(lane, stopping=lane.active is not None, waiting=(), delayed=frozenset[str]())
-    lane, effects = _joined(emptied, event)
+    lane = _ending(lane) if lane.begun else replace(lane, stopping=lane.active is not None)
+    lane, effects = _joined(replace(lane, waiting=(), delayed=frozenset[str]()), event)
     return lane, [*gone, *effects]
 
 
 def _displace(lane: Lane, *, rollback: bool) -> Iterator[Effect]:
-    yield from (Drop(run_id, rollback) for run_id in lane.waiting)
-    if lane.active and not lane.stopping:
+    yield from (Drop(run_id, rollback) for run_id in lane.waiting if run_id != lane.begun)
+    if lane.begun:
+        yield from (Stop(lane.begun, rollback), Start(lane.begun))
+    elif lane.active and not lane.stopping:
         yield Stop(lane.active, rollback)
+
+
+def _ending(lane: Lane) -> Lane:
+    """Who had begun is active for as long as its end takes, also in a held lane: nothing is executed for that."""
+    assert lane.begun is not None, "somebody has begun"
+    return replace(_without(lane, lane.begun), active=lane.begun, stopping=True, begun=None)
 
 
 def _next(lane: Lane) -> tuple[Lane, list[Effect]]:

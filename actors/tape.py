@@ -86,6 +86,13 @@ class Tape:
         for run in self._runs.values():
             run.wake()
 
+    def leave(self, run_id: str) -> None:
+        """Forget a run that has ended: its readers end without its end, and look for it on the disk."""
+        if run := self._runs.pop(run_id, None):
+            self._bytes -= run.size
+            run.left = True
+            run.wake()
+
     def clear(self) -> None:
         """Forget all that was said, once those who follow it now have had it; its numbers are not used again."""
         self._runs, self._bytes = {}, 0
@@ -106,7 +113,7 @@ class Tape:
                 after = batch[-1].seq
                 if batch[-1].event == END:
                     return
-            elif self._closed:
+            elif self._closed or run.left:
                 return
             else:
                 await changed.wait()
@@ -127,6 +134,7 @@ class _RunTape:
         self.lost = lost
         """Number of the newest part that is not here any more; 0 when all are."""
         self.lost_ms = 0
+        self.left = False
         self.changed = asyncio.Event()
 
     @property

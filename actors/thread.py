@@ -140,12 +140,17 @@ class ThreadActor:
 
     async def close(self) -> Leaving:
         """Leave this process if nothing is executed. Runs that wait stay in the ledger."""
-        async with self._mailbox, self._gate:
-            if self._lane.active is not None:
-                return Leaving(left=False)
-            unfinished = None if self._is_unsure else [live.run for live in self._live.values()]
-            self._leave()
-            return Leaving(left=True, due_at=None if self._lane.next else self._first_due(), unfinished=unfinished)
+        async with self._mailbox:
+            if self._around.held and self._lane.active:  # nothing is executed: it is only being ended
+                await asyncio.wait([self._live[self._lane.active].settled])
+            async with self._gate:
+                if self._lane.active is not None and not self._around.held:
+                    return Leaving(left=False)
+                is_unsure = self._is_unsure or self._lane.active is not None  # whose end may have been kept, or not
+                unfinished = None if is_unsure else [live.run for live in self._live.values()]
+                self._leave()
+                due_at = None if self._lane.next else self._first_due()
+                return Leaving(left=True, due_at=due_at, unfinished=unfinished)
 
     @property
     def is_idle(self) -> bool:
@@ -318,7 +323,10 @@ class ThreadActor:
 
     def _tell_end(self, live: LiveRun, run: Run, end: Part) -> None:
         """Tell it once it is committed: the status is readable before the stream ends."""
-        self.voice.end(end)
+        if self._around.held and run.attempt:  # who reads it now has to have what it said elsewhere, and then its end
+            self.voice.tape.leave(run.run_id)
+        else:
+            self.voice.end(end)
         if run.rolled_back or run.request.temporary:
             self._thread = None  # it speaks again with whom it spoke before, or has gone with this run
         del self._live[run.run_id]
@@ -364,7 +372,8 @@ class ThreadActor:
         self._closed = True
         self.voice.tape.close()
         for live in self._live.values():
-            live.settled.set_exception(NotHereError())
+            if not live.settled.done():
+                live.settled.set_exception(NotHereError())
 
     def _hold(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """A task that is kept until it is done: the loop itself keeps only weak references."""

@@ -14,7 +14,7 @@ import pytest
 from tests.server import serving
 from tests.system.calls import cancel, create, join, read, stream, wait
 from tests.system.sse import names, parse
-from tests.system.test_strategies import work, working
+from tests.system.test_strategies import done, work, working
 
 LONG = {"assistant_id": "tokens", "input": {"messages": ["20000"]}, "stream_mode": "messages-tuple"}
 """What is said in it is more than is kept of a run, in memory and on the disk."""
@@ -155,6 +155,42 @@ async def test_a_reader_who_comes_back_after_a_death_has_what_it_lacks_and_nothi
     whole = parse((await http.get(path)).content, prefix)
     assert [event.data["attempt"] for event in whole if event.name == "metadata"] == [1, 2]
     assert during == after == whole[3:]
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_a_run_that_lost_its_process_and_waits_for_another_ends_as_it_is_asked(
+    server, http, thread_id, new_id, action
+):
+    before = await wait(http, "", thread_id, **work("before"))
+    run_id = await working(http, "", thread_id, "x")
+    other = await create(http, "/api", new_id, **work("other", 600))
+    while not is_on_disk(server, run_id):
+        pass
+    await dies(server, http, thread_id, run_id, 1)
+    while (await read(http, new_id, other))["status"] != "running":
+        pass  # it has waited for longer, and has the only process
+    path = f"/api/threads/{thread_id}/runs/{run_id}"
+    reading = asyncio.create_task(http.get(f"{path}/stream"))
+    answer = await http.post(f"{path}/cancel", params={"wait": "1", "action": action})
+    assert answer.status_code == 204
+    run, thread = await read(http, thread_id, run_id), (await http.get(f"/threads/{thread_id}")).json()
+    kept = {"interrupt": ["x: begun"], "rollback": []}[action]
+    assert run["status"] == {"interrupt": "interrupted", "rollback": "error"}[action]
+    assert thread["status"] == {"interrupt": "interrupted", "rollback": "idle"}[action]
+    assert await done(http, "", thread_id) == before["done"] + kept
+    assert (await reading).content == (await http.get(f"{path}/stream")).content
+    assert names(parse((await reading).content, "/api"))[:2] == ["metadata", "values"]
+    await cancel(http, "", new_id, other)
+    assert (await wait(http, "", thread_id, **work("after")))["done"][len(before["done"] + kept)] == "after: begun"
+
+
+def is_on_disk(server, run_id):
+    """Whether anything that the run has said can be read again when its process is gone."""
+    for path in server.data.glob("tapes/*.sqlite"):
+        with closing(sqlite3.connect(path, timeout=30)) as db:
+            if db.execute("SELECT 1 FROM chunks WHERE run_id = ?", (run_id,)).fetchone():
+                return True
+    return False
 
 
 async def dies(server, http, thread_id, run_id, attempt):

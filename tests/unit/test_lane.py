@@ -16,6 +16,7 @@ LINE = Lane(active="a", waiting=("b", "c"))
 STOPPING = Lane(active="a", stopping=True, waiting=("b",))
 HELD = Lane(held=True)
 HELD_LINE = Lane(held=True, waiting=("a", "b"))
+LOST = Lane(held=True, begun="b", waiting=("a", "b", "c"))
 DELAYED = Lane(waiting=("d",), delayed=frozenset("d"))
 BUSY_DELAYED = Lane(active="a", waiting=("d", "e"), delayed=frozenset("d"))
 
@@ -56,6 +57,30 @@ TABLE = {
         Submitted("x", M.INTERRUPT),
         Lane(held=True, waiting=("x",)),
         [Drop("a"), Drop("b")],
+    ),
+    "lost: who had begun is ended, not dropped": (
+        LOST,
+        Cancelled("b", rollback=True),
+        Lane(held=True, active="b", stopping=True, waiting=("a", "c")),
+        [Stop("b", rollback=True), Start("b")],
+    ),
+    "lost: the others have nothing to undo": (
+        LOST,
+        Cancelled("a"),
+        Lane(held=True, begun="b", waiting=("b", "c")),
+        [Drop("a")],
+    ),
+    "lost: rollback ends who had begun, and drops the others": (
+        LOST,
+        Submitted("x", M.ROLLBACK),
+        Lane(held=True, active="b", stopping=True, waiting=("x",)),
+        [Drop("a", rollback=True), Drop("c", rollback=True), Stop("b", rollback=True), Start("b")],
+    ),
+    "lost: nobody starts after it": (
+        Lane(held=True, active="b", stopping=True, waiting=("c",)),
+        Settled("b"),
+        Lane(held=True, waiting=("c",)),
+        [],
     ),
     "cancel: the active one is stopped": (BUSY, Cancelled("a"), Lane(active="a", stopping=True), [Stop("a")]),
     "cancel: twice stops once": (STOPPING, Cancelled("a"), STOPPING, []),
@@ -127,7 +152,7 @@ def test_a_full_line_takes_nobody(active):
 
 def test_recovered_runs_keep_their_order():
     assert recovered(["a", "b", "c"], None, IDLE) == (Lane(active="a", waiting=("b", "c")), [Start("a")])
-    assert recovered(["a", "b"], "a", HELD) == (Lane(held=True, waiting=("a", "b")), [])
+    assert recovered(["a", "b"], "a", HELD) == (Lane(held=True, begun="a", waiting=("a", "b")), [])
     assert recovered([], None, IDLE) == (IDLE, [])
 
 
@@ -177,8 +202,18 @@ class OneThread(RuleBasedStateMachine):
     def hold(self):
         """The thread moves to the lobby, if nothing runs, and back."""
         if self.running is None:
-            lane = Lane(held=not self.lane.held, delayed=self.lane.delayed)
-            self.enter(*recovered(self.lane.waiting, None, lane))
+            self.come_back(self.lane.waiting, self.lane.begun, held=not self.lane.held)
+
+    @precondition(lambda self: self.running)
+    @rule(held=st.booleans())
+    def die(self, held):
+        """What runs loses its process, and the thread comes back in another, or in the lobby."""
+        begun, self.running = self.running, None
+        self.started.remove(begun)
+        self.come_back(sorted((*self.lane.waiting, begun), key=int), begun, held=held)
+
+    def come_back(self, run_ids, begun, *, held):
+        self.enter(*recovered(run_ids, begun, Lane(held=held, delayed=self.lane.delayed)))
 
     @precondition(lambda self: self.lane.delayed)
     @rule(data=st.data())
@@ -198,7 +233,7 @@ class OneThread(RuleBasedStateMachine):
                 case Drop(run_id):
                     self.gone.add(run_id)
                 case Stop(run_id):
-                    assert run_id == self.running
+                    assert run_id == lane.active
 
     @invariant()
     def no_run_is_lost(self):
