@@ -103,7 +103,7 @@ def recovered(run_ids: Iterable[str], begun: str | None, lane: Lane) -> tuple[La
     return _next(lane) if begun is None else _start(lane, begun)
 
 
-def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: PLR0911 - one case and return a rule
+def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: C901, PLR0911 - one case and return a rule
     """The next lane, and the effects in order. Raises if this may not happen, and then nothing has changed."""
     match event:
         case Submitted(_, MultitaskStrategy.REJECT) if not lane.is_idle:

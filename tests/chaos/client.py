@@ -220,7 +220,14 @@ class Client:
                 reader.turned_away(answer.status_code)
 
     def uuid(self) -> str:
-        return str(UUID(int=self.dice.getrandbits(128), version=4))
+        return new_uuid(self.dice)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+
+
+def new_uuid(dice: random.Random) -> str:
+    return str(UUID(int=dice.getrandbits(128), version=4))
 
 
 class _Connection:

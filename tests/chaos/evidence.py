@@ -6,7 +6,7 @@ import random
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +113,9 @@ REPEATED = "select thread_id, seq from events group by thread_id, seq having cou
 async def streams(urls: list[str], told: Told) -> Told:
     """Every run that was accepted, once more and to its end."""
     again, permits = Told(), asyncio.Semaphore(AT_ONCE)
-    client = Client(urls, random.Random(0), again)
     gone = {note.thread_id for note in told.of(Deleted)}
 
-    async def read(run: Run) -> None:
+    async def read(client: Client, run: Run) -> None:
         async with permits:
             try:
                 for door in DOORS:
@@ -126,19 +125,20 @@ async def streams(urls: list[str], told: Told) -> Told:
                 return
 
     known = [Run(run_id, thread_id) for run_id, thread_id in told.run_ids().items()]
-    await asyncio.gather(*(read(run) for run in known if run.thread_id and run.thread_id not in gone))
+    async with aclosing(Client(urls, random.Random(0), again)) as client:
+        await asyncio.gather(*(read(client, run) for run in known if run.thread_id and run.thread_id not in gone))
     return again
 
 
 async def states(urls: list[str], told: Told) -> dict[str, list[str]]:
     """What the threads' states say was done."""
-    client = Client(urls, random.Random(0), told)
     gone = {note.thread_id for note in told.of(Deleted)}
     found: dict[str, list[str]] = {}
-    for thread_id in {thread_id for thread_id in told.run_ids().values() if thread_id} - gone:
-        answer = await client.ask("GET", f"/threads/{thread_id}/state")
-        assert answer is not None, "it may be repeated"
-        found[thread_id] = (answer.json()["values"] or {}).get("done", [])
+    async with aclosing(Client(urls, random.Random(0), told)) as client:
+        for thread_id in {thread_id for thread_id in told.run_ids().values() if thread_id} - gone:
+            answer = await client.ask("GET", f"/threads/{thread_id}/state")
+            assert answer is not None, "it may be repeated"
+            found[thread_id] = (answer.json()["values"] or {}).get("done", [])
     return found
 
 

@@ -5,7 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import httpx
 import psutil
@@ -47,10 +47,11 @@ class Killer:
         """Every kind of blow once, in any order, and then any, until that moment."""
         order = list(self._blows)
         self._dice.shuffle(order)
-        while time.monotonic() < until:
-            blow = order.pop() if order else self._dice.choices(list(self._blows), list(self._blows.values()))[0]
-            await blow()
-            await asyncio.sleep(self._dice.uniform(*BETWEEN))
+        async with aclosing(self._client):
+            while time.monotonic() < until:
+                blow = order.pop() if order else self._dice.choices(list(self._blows), list(self._blows.values()))[0]
+                await blow()
+                await asyncio.sleep(self._dice.uniform(*BETWEEN))
 
     # Blows
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.errors import APIError
 
 from storage.records import CancelAction, MultitaskStrategy
-from tests.chaos.client import PAUSE, READINGS, Client, GivenUpError, Run, Wanted, seq_of
+from tests.chaos.client import PAUSE, READINGS, Client, GivenUpError, Run, Wanted, new_uuid, seq_of
 from tests.chaos.told import Ended, Heard, Opened, Read, Told
 
 DOORS = ("", "/api")
@@ -38,18 +38,17 @@ class Load:
 
     def __init__(self, urls: list[str], seed: int, told: Told, *, clients: int, threads: int) -> None:
         self._told = told
-        dice = random.Random(f"{seed} threads")
-        self.clients = [Client(urls, random.Random(f"{seed} client {number}"), told) for number in range(clients)]
-        self._threads = {number: self.clients[0].uuid() for number in range(threads)}
+        self._dice = random.Random(f"{seed} threads")
+        self._clients = [Client(urls, random.Random(f"{seed} client {number}"), told) for number in range(clients)]
+        self._threads = {number: new_uuid(self._dice) for number in range(threads)}
         self._used = dict.fromkeys(self._threads, 0)
-        self._uuid = Client(urls, dice, told).uuid
         self._runs: deque[Run] = deque(maxlen=REMEMBERED)
         self._stopping = asyncio.Event()
         self._words = 0
 
     async def go_on(self) -> None:
         """Until `stop`; and then what each has begun is brought to its end."""
-        await asyncio.gather(*(self._live(client) for client in self.clients))
+        await asyncio.gather(*(self._live(client) for client in self._clients))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -68,12 +67,13 @@ class Load:
             self._stateless: 2,
             self._brief_thread: 1,
         }
-        while not self._stopping.is_set():
-            (act,) = client.dice.choices(list(acts), list(acts.values()))
-            with suppress(GivenUpError):  # it is noted
-                await act(client)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), client.dice.uniform(0, 0.6))
+        async with aclosing(client):
+            while not self._stopping.is_set():
+                (act,) = client.dice.choices(list(acts), list(acts.values()))
+                with suppress(GivenUpError):  # it is noted
+                    await act(client)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), client.dice.uniform(0, 0.6))
 
     # What a client does
 
@@ -201,7 +201,7 @@ class Load:
         number = dice.choice(list(self._threads))
         self._used[number] += 1
         if self._used[number] > RUNS_OF_A_THREAD:
-            self._used[number], self._threads[number] = 1, self._uuid()
+            self._used[number], self._threads[number] = 1, new_uuid(self._dice)
         return self._threads[number]
 
     def _door(self, client: Client) -> str:
