@@ -1,6 +1,7 @@
 """A real Treadle, started as its users start it: the `treadle` command, in a process of its own."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -96,6 +97,13 @@ def wait_until_ready(server: Treadle) -> None:
                 return
         except httpx.TransportError:
             server_has_moved(server)
+
+
+def ray_of(server: Treadle) -> str:
+    """Where others join it, as it says itself."""
+    while not (found := re.search(r"--address (\S+)", server.said())):
+        server_has_moved(server)
+    return found[1]
 
 
 def server_has_moved(server: Treadle) -> None:

@@ -1,7 +1,6 @@
 """Two servers on the same threads: one that has started Ray, and one that has joined it. Both come back when killed."""
 
 import os
-import re
 import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.server import GRAPHS, Treadle, free_port, server_has_moved, serving
+from tests.server import GRAPHS, Treadle, free_port, ray_of, serving
 
 CONFIG = GRAPHS.with_name("trial") / "langgraph.json"
 POOL = ("--warm", "2", "--max", "4")
@@ -94,13 +93,6 @@ def stopped(process: psutil.Process) -> Generator[None]:
     finally:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGCONT)
-
-
-def ray_of(server: Treadle) -> str:
-    """Where others join it, as it says itself."""
-    while not (found := re.search(r"--address (\S+)", server.said())):
-        server_has_moved(server)
-    return found[1]
 
 
 def _trial_of(process: psutil.Process) -> str | None:

@@ -13,6 +13,6 @@ from tests.chaos.trial import Plan, hold
 @pytest.mark.filterwarnings("ignore:Reconnecting without a Last-Event-ID:UserWarning")  # the SDK, cut off at once
 def test_nothing_that_was_promised_is_broken_by_whatever_dies(tmp_path):
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
-    verdict = hold(Plan(seed=seed, seconds=30), tmp_path)
+    verdict = hold(Plan(seed=seed, seconds=25), tmp_path)
     assert not verdict.broken, f"{report.table(verdict)}\n{report.story(verdict)}"
     assert len(list(verdict.told.of(Hit))) > 3, "there was no time for blows"

@@ -1,7 +1,6 @@
 """Any gateway serves any thread, none of them matters, and what one has begun goes on at another."""
 
 import asyncio
-import re
 import signal
 import subprocess
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,7 +14,7 @@ from langgraph_sdk import get_client
 
 from tests.promises.test_shutdown import left_of
 from tests.promises.test_webhooks import listening
-from tests.server import GRAPHS, command, free_port, server_has_moved, serving
+from tests.server import GRAPHS, command, free_port, ray_of, server_has_moved, serving
 from tests.system.calls import HELLO, create, join, read, stream, wait
 from tests.system.proxy import broken
 from tests.system.sse import parse
@@ -30,13 +29,6 @@ def joining(server, folder, *options):
     """A second command, with gateways of its own for the same threads."""
     with serving(folder, "--address", ray_of(server), *options, verb="serve", data=server.data, **ENV) as joined:
         yield joined
-
-
-def ray_of(server):
-    """Where others join it, as it says itself."""
-    while not (found := re.search(r"--address (\S+)", server.said())):
-        server_has_moved(server)
-    return found[1]
 
 
 @pytest.fixture(scope="module")
