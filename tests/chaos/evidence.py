@@ -14,7 +14,7 @@ from msgspec import Struct, convert
 
 from storage.offline import Offline
 from storage.questions import Question
-from tests.chaos.client import Client, GivenUpError, Run
+from tests.chaos.client import PATIENCE, PAUSE, Client, GivenUpError, Run
 from tests.chaos.load import DOORS
 from tests.chaos.told import Deleted, Told
 
@@ -106,8 +106,20 @@ RUNS = """
         error_message as error, total_tokens, coalesce(closings, 0) as closings
     order by admission
 """
+UNFINISHED = "select count(*) from runs where status in ('pending', 'running')"
 CALLS = "select call_id::varchar as call_id, run_id::varchar as run_id, attempt, status, total_tokens, usage_source"
 REPEATED = "select thread_id, seq from events group by thread_id, seq having count(*) > 1"
+
+
+async def settled(urls: list[str], told: Told) -> None:
+    """Until nothing is under way any more, also of what nobody was told of; or until nobody would wait longer."""
+    until = asyncio.get_running_loop().time() + PATIENCE
+    async with aclosing(Client(urls, random.Random(0), told)) as client:
+        while asyncio.get_running_loop().time() < until:
+            answer = await client.ask("POST", "/analytics/query", json={"sql": UNFINISHED})
+            if answer is not None and answer.json()["rows"] == [[0]]:
+                return
+            await asyncio.sleep(PAUSE)
 
 
 async def streams(urls: list[str], told: Told) -> Told:

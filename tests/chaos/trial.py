@@ -59,4 +59,5 @@ async def _happen(plan: Plan, world: World, told: Told) -> tuple[Told, dict[str,
     await killer.go_on(time.monotonic() + plan.seconds)
     load.stop()
     await living
+    await evidence.settled(world.urls, told)
     return await evidence.streams(world.urls, told), await evidence.states(world.urls, told)
