@@ -23,7 +23,7 @@ from storage.pricelists import NO_OWN_PRICES, OwnPrices
 from storage.prices import Pricing
 from storage.pricing import Pricer
 from storage.questions import Question
-from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
+from storage.records import Admission, Assistant, Binding, Parking, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Forgetting, Start, Told
 from storage.threads import Creation, Deletion, Patch
 
@@ -140,6 +140,9 @@ class Ledger:
 
     async def begin(self, run: Run, epoch: int) -> None:
         await self._write(runs.begin, Start(run, epoch), *_keys(run))
+
+    async def park(self, parking: Parking) -> None:
+        await self._write(runs.park, parking, *_keys(parking.run))
 
     async def settle(self, settlement: Settlement) -> None:
         await self._write(runs.settle, settlement, *_keys(settlement.run))

@@ -7,7 +7,7 @@ from actors.catalog import Catalog
 from actors.outcomes import Leaving, Notes, Outcome, Position, Say
 from actors.runtime import Batch, StateUpdate
 from storage.accounting import ModelCall, Recording
-from storage.records import Admission, Binding, Part, Run, Settlement, Stand, Thread, Wish
+from storage.records import Admission, Binding, Parking, Part, Run, Settlement, Stand, Thread, Wish
 
 
 class Work(Protocol):
@@ -92,6 +92,8 @@ class LedgerPort(Protocol):
 
     async def begin(self, run: Run, epoch: int) -> None: ...
 
+    async def park(self, parking: Parking) -> None: ...
+
     async def settle(self, settlement: Settlement) -> None: ...
 
     async def record(self, recording: Recording) -> None: ...
@@ -133,6 +135,10 @@ class SlotPort(Protocol):
 
     async def ping(self) -> bool:
         """Whether nothing is in hand there."""
+        ...
+
+    async def drain(self) -> bool:
+        """Start nothing more there, and return when nothing is executed any more; whether anything was."""
         ...
 
     async def watch(self) -> None:

@@ -17,7 +17,7 @@ from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page
 from storage.errors import UnavailableError
 from storage.feedback import NoFeedbackError
 from storage.questions import Answer, Question
-from storage.records import Admission, Assistant, Binding, Run, RunStatus, Settlement, Stand, Thread, Wish
+from storage.records import Admission, Assistant, Binding, Parking, Run, RunStatus, Settlement, Stand, Thread, Wish
 from storage.runs import Told
 from storage.threads import Patch
 
@@ -71,6 +71,9 @@ class RemoteLedger:
 
     async def begin(self, run: Run, epoch: int) -> None:
         await self._ask("begin", run, epoch)
+
+    async def park(self, parking: Parking) -> None:
+        await self._ask("park", parking)
 
     async def settle(self, settlement: Settlement) -> None:
         await self._ask("settle", settlement)
@@ -239,6 +242,9 @@ class RemoteSlot:
 
     async def ping(self) -> bool:
         return await self._handle.call("ping")
+
+    async def drain(self) -> bool:
+        return await self._handle.call("drain")
 
     async def watch(self) -> None:
         await self._handle.call("outlive")

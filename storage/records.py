@@ -177,7 +177,7 @@ class Run(Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     status: RunStatus = RunStatus.PENDING
     attempt: int = 0
-    """0 before the first start, then 1, 2, 3."""
+    """0 before the first start, then 1, 2, 3; more only where servers have stopped meanwhile."""
     error: Failure | None = None
     cancel_reason: str | None = None
     """Why it was asked to end, and by whom."""
@@ -203,8 +203,15 @@ class Run(Struct, frozen=True, kw_only=True):
     """Whether what it did was undone. Its status is then `error`, in the dialect that still shows it."""
     idempotency_key: str | None = None
     """What its client called the request that made it; the same request on its thread makes no second run."""
+    parked: int = 0
+    """How many of its attempts a server has ended that stopped."""
     totals: Totals = Totals()
     """Only what is read from the ledger has them: actors never count."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it ever started: one that did and is pending has been parked, and goes on before any other starts."""
+        return self.attempt > 0
 
     @property
     def ending(self) -> str:
@@ -324,6 +331,15 @@ class Settlement(Struct, frozen=True, kw_only=True):
     standing: Standing | None = None
     """What the run left of its thread; None when it never started, and so changed nothing."""
     recording: Recording | None = None
+    """What happened and was not told yet."""
+
+
+class Parking(Struct, frozen=True, kw_only=True):
+    """The end of an attempt, and not of its run: the server stops, and the next one goes on with it."""
+
+    run: Run
+    epoch: int
+    recording: Recording
     """What happened and was not told yet."""
 
 

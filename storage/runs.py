@@ -21,6 +21,7 @@ from storage.records import (
     Dialect,
     Failure,
     MultitaskStrategy,
+    Parking,
     Run,
     RunRequest,
     RunStatus,
@@ -30,7 +31,7 @@ from storage.records import (
 )
 from storage.writer import Writer
 
-A = TypeVar("A", Admission, Settlement)
+A = TypeVar("A", Admission, Settlement, Parking)
 N = TypeVar("N", Run, Wish)
 
 _SQL = queries.load("runs")
@@ -92,6 +93,16 @@ def begin(writer: Writer, asked: Sequence[Start]) -> list[ServiceError | None]:
     _look_up(writer, asked)
     outcomes = each(partial(_begun, writer), asked)
     _put(writer, "begin", _start, [run for run in accepted(outcomes) if run])
+    return done(outcomes)
+
+
+def park(writer: Writer, asked: Sequence[Parking]) -> list[ServiceError | None]:
+    """Have runs wait again, for the next server to go on with; of runs that have ended already, nothing."""
+    _look_up(writer, asked)
+    recordings.look_up(writer, _recordings(asked))
+    outcomes = each(partial(_parked, writer), asked)
+    recordings.put(writer, _recordings(_not_refused(asked, outcomes)))
+    _put(writer, "park", _parting, [one.run for one in accepted(outcomes) if one])
     return done(outcomes)
 
 
@@ -202,6 +213,11 @@ def _begun(writer: Writer, asked: Start) -> Run | None:
     return asked.run if _can_change(writer, asked.run) else None
 
 
+def _parked(writer: Writer, asked: Parking) -> Parking | None:
+    fence(writer, asked.run.thread_id, asked.epoch)
+    return asked if _can_change(writer, asked.run) else None
+
+
 def _wished(writer: Writer, asked: Wish) -> Wish | None:
     fence(writer, asked.thread_id, asked.epoch)
     return asked if _can_change(writer, asked) else None
@@ -235,7 +251,7 @@ def _not_refused(asked: Sequence[A], outcomes: Sequence[A | ServiceError | None]
     return [one for one, outcome in zip(asked, outcomes, strict=True) if not isinstance(outcome, ServiceError)]
 
 
-def _recordings(asked: Sequence[Admission] | Sequence[Settlement]) -> list[Recording]:
+def _recordings(asked: Sequence[Admission] | Sequence[Settlement] | Sequence[Parking]) -> list[Recording]:
     return [one.recording for one in asked if one.recording]
 
 
@@ -257,7 +273,9 @@ def _can_change(writer: Writer, run: Run | Wish) -> bool:
     return writer.is_unfinished(run.run_id, run.thread_id)
 
 
-def _look_up(writer: Writer, asked: Sequence[Start] | Sequence[Settlement] | Sequence[Forgetting]) -> None:
+def _look_up(
+    writer: Writer, asked: Sequence[Start] | Sequence[Settlement] | Sequence[Parking] | Sequence[Forgetting]
+) -> None:
     writer.look_up_threads(one.run.thread_id for one in asked)
     writer.look_up_runs(one.run for one in asked)
 
@@ -312,6 +330,10 @@ def _start(run: Run) -> dict[str, Any]:
         "first_seq": run.first_seq,
         "updated_at": run.updated_at,
     }
+
+
+def _parting(run: Run) -> dict[str, Any]:
+    return {**_start(run), "parked": run.parked}
 
 
 def _end(run: Run) -> dict[str, Any]:

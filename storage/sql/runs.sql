@@ -43,6 +43,25 @@ UPDATE runs
   ) AS given
  WHERE runs.run_id = given.run_id;
 
+-- name: park
+-- An attempt has been ended by a server that stops; the next one starts where this one was. Who wanted the run to end
+-- still does.
+UPDATE runs
+   SET status = 'pending', attempt = $attempt, parked = $parked, started_at = $started_at, first_seq = $first_seq,
+       updated_at = $updated_at
+ WHERE run_id = $run_id;
+
+-- name: park_each
+UPDATE runs
+   SET status = 'pending', attempt = given.attempt, parked = given.parked, started_at = given.started_at,
+       first_seq = given.first_seq, updated_at = given.updated_at
+  FROM (
+    SELECT unnest($run_id::UUID[]) AS run_id, unnest($attempt::SMALLINT[]) AS attempt,
+           unnest($parked::SMALLINT[]) AS parked, unnest($started_at::TIMESTAMPTZ[]) AS started_at,
+           unnest($first_seq::BIGINT[]) AS first_seq, unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+  ) AS given
+ WHERE runs.run_id = given.run_id;
+
 -- name: wish
 -- Somebody wants the run to end, and how.
 UPDATE runs SET cancel_action = $cancel_action, cancel_reason = $cancel_reason WHERE run_id = $run_id;
@@ -109,7 +128,7 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
        checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
-       idempotency_key, [total_input_tokens, total_output_tokens, total_tokens], error_message
+       idempotency_key, parked, [total_input_tokens, total_output_tokens, total_tokens], error_message
   FROM runs
  WHERE run_id = try_cast($run_id AS UUID)
    AND ($thread_id IS NULL OR thread_id = $thread_id)
@@ -147,7 +166,7 @@ SELECT run_id::VARCHAR, thread_id, assistant_id, assistant_version, graph_id, di
        multitask_strategy, user_id, status, attempt, error_type, cancel_reason,
        epoch_us(queued_at), epoch_us(updated_at), epoch_us(started_at), epoch_us(ended_at),
        checkpoint_id, first_seq, last_seq, last_ms, cancel_action, epoch_us(due_at), rolled_back,
-       idempotency_key, [total_input_tokens, total_output_tokens, total_tokens], error_message
+       idempotency_key, parked, [total_input_tokens, total_output_tokens, total_tokens], error_message
   FROM mine
  WHERE deleted_at IS NULL
    AND ($statuses IS NULL OR list_contains($statuses, status))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from uuid_utils import uuid7
 
 from storage import assistants, bindings, runs, threads
+from storage.accounting import Recording
 from storage.bindings import Bind
 from storage.errors import RunNotFoundError
 from storage.records import (
@@ -17,6 +18,7 @@ from storage.records import (
     Dialect,
     Failure,
     MultitaskStrategy,
+    Parking,
     Run,
     RunRequest,
     RunStatus,
@@ -137,7 +139,7 @@ def test_an_assistant_is_read_as_it_was_written(writer, assistant):
 
 @thorough
 @given(given=several(st.tuples(RUNS, STARTS, ENDS)))
-def test_runs_are_read_as_they_were_admitted_begun_and_settled_one_or_several(writer, given):
+def test_runs_are_read_as_they_were_admitted_begun_parked_and_settled_one_or_several(writer, given):
     def stored():
         return [runs.get(writer.db, run.thread_id, run.run_id) for run in admitted]
 
@@ -150,7 +152,14 @@ def test_runs_are_read_as_they_were_admitted_begun_and_settled_one_or_several(wr
     do(writer, runs.begin, [Start(run, 1) for run in begun])
     assert stored() == begun
 
-    ended = [replace(run, **end) for run, (_, _, end) in zip(begun, given, strict=True)]
+    parked = [replace(run, status=RunStatus.PENDING, parked=1, updated_at=NOON) for run in begun]
+    for _ in range(2):  # it may be asked again
+        nothing = [Recording(thread_id=run.thread_id, epoch=1) for run in parked]
+        asked = zip(parked, nothing, strict=True)
+        do(writer, runs.park, [Parking(run=run, epoch=1, recording=recording) for run, recording in asked])
+        assert stored() == parked
+
+    ended = [replace(run, **end) for run, (_, _, end) in zip(parked, given, strict=True)]
     idle = Standing(status=ThreadStatus.IDLE)
     do(writer, runs.settle, [Settlement(run=run, epoch=1, standing=idle) for run in ended])
     assert stored() == ended

@@ -9,11 +9,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from storage import bindings, runs, threads
+from storage.accounting import Recording
 from storage.bindings import Bind, Reserve
 from storage.commits import Write, commit
 from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
-from storage.records import Admission, Binding, Failure, RunStatus, Settlement, Standing, ThreadStatus
+from storage.records import Admission, Binding, Failure, Parking, RunStatus, Settlement, Standing, ThreadStatus
 from storage.runs import Start
 from storage.threads import Creation, Deletion, Patch
 from tests.factories import NOON, a_run, a_thread
@@ -88,11 +89,18 @@ class Plain:
             kept = {"attempt": run.attempt, "started_at": run.started_at, "first_seq": run.first_seq}
             self.runs[run.run_id] = replace(stored, status=RunStatus.RUNNING, updated_at=run.updated_at, **kept)
 
+    def park(self, parking):
+        run = parking.run
+        self.fence(run.thread_id, parking.epoch)
+        if stored := self.changeable(run):
+            kept = {name: getattr(run, name) for name in ("attempt", "parked", "started_at", "first_seq", "updated_at")}
+            self.runs[run.run_id] = replace(stored, status=RunStatus.PENDING, **kept)
+
     def settle(self, settlement):
         run = settlement.run
         self.fence(run.thread_id, settlement.epoch)
         if stored := self.changeable(run):
-            self.runs[run.run_id] = replace(run, created_at=stored.created_at)
+            self.runs[run.run_id] = replace(run, created_at=stored.created_at, parked=stored.parked)
             if thread := self.threads.get(run.thread_id):
                 self.threads[run.thread_id] = replace(self.left(thread, settlement), updated_at=run.updated_at)
 
@@ -211,6 +219,13 @@ class WhatIsKept(RuleBasedStateMachine):
         at = next(self.moments)
         run = a_run(thread_id, run_id=run_id, attempt=attempt, started_at=at, updated_at=at, first_seq=attempt)
         self.both(runs.begin, self.plain.begin, Start(run, self.epoch(thread_id, behind)), thread_id, run_id)
+
+    @rule(run_id=RUN_IDS, thread_id=THREAD_IDS, behind=BEHIND, parked=st.integers(1, 3))
+    def park(self, run_id, thread_id, behind, parked):
+        at, epoch = next(self.moments), self.epoch(thread_id, behind)
+        run = a_run(thread_id, run_id=run_id, attempt=parked, parked=parked, started_at=at, updated_at=at, first_seq=5)
+        parking = Parking(run=run, epoch=epoch, recording=Recording(thread_id=thread_id, epoch=epoch))
+        self.both(runs.park, self.plain.park, parking, thread_id, run_id)
 
     @rule(
         run_id=RUN_IDS,
