@@ -22,6 +22,9 @@ from actors.unanswered import answered
 from storage.checkpoints import InlineSaver
 from storage.records import Failure, Run
 
+PLACE = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
+"""What a config says of the checkpoint to start from."""
+
 
 async def execute(  # noqa: PLR0913 - what it runs, with what, and who hears of it
     graphs: Graphs,
@@ -41,7 +44,9 @@ async def execute(  # noqa: PLR0913 - what it runs, with what, and who hears of 
         ) as graph:
             out = Transcriber(run.request, say)
             saver.forget_newest(run.thread_id)
-            given = await _input(run, saver)
+            given = _input(run)
+            if run.attempt > 1 and await _has_begun(run, saver):
+                given, config = None, _from_newest(config)
             if after_cancel and isinstance(given, dict):
                 given = await _answered(graph, config, cast("dict[str, Any]", given))
             failure = await _stream(graph, given, config, run, out)
@@ -104,10 +109,7 @@ async def _position(graph: CompiledGraph, saver: InlineSaver, run: Run, *, pause
     return await position(graph, run.thread_id) if paused or newest is None else Position(newest)
 
 
-async def _input(run: Run, saver: InlineSaver) -> Any:
-    """What the graph is given: nothing, when an earlier attempt had already taken its input."""
-    if run.attempt > 1 and await _has_begun(run, saver):
-        return None
+def _input(run: Run) -> Any:
     return _command(run.request.command) if run.request.command else run.request.input
 
 
@@ -120,7 +122,14 @@ async def _answered(graph: CompiledGraph, config: RunnableConfig, given: dict[st
     return answered(given, snapshot.values.get("messages"))
 
 
+def _from_newest(config: RunnableConfig) -> RunnableConfig:
+    """Without the checkpoint that the run started from: it has gone on from there."""
+    at = {key: value for key, value in config["configurable"].items() if key not in PLACE}  # pyright: ignore[reportTypedDictNotRequiredAccess] - ours has it
+    return {**config, "configurable": {**at, "checkpoint_ns": ""}}
+
+
 async def _has_begun(run: Run, saver: InlineSaver) -> bool:
+    """Whether an earlier attempt has already taken its input."""
     newest = await saver.aget_tuple({"configurable": {"thread_id": run.thread_id, "checkpoint_ns": ""}})
     return newest is not None and newest.metadata.get("run_id") == run.run_id
 
