@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.errors import ROLLBACK_FAILED, NotHereError
+from actors.errors import ROLLBACK_FAILED, NotHereError, StoppingError
 from actors.liverun import (
     MOST_ATTEMPTS,
     ROLLED_BACK,
@@ -29,7 +29,7 @@ from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
 from actors.project import RunLimits
 from actors.voice import Voice
 from storage.errors import ServiceError
-from storage.records import END, METADATA, Binding, Failure, Part, Run, RunStatus, Settlement
+from storage.records import END, METADATA, Binding, Failure, Parking, Part, Run, RunStatus, Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -98,13 +98,15 @@ class Attempts:
         human_id = self._log.human_id
         work = self._executor.start(live.run, self._sayer(live), after_cancel=self._after_cancel, human_id=human_id)
         telling = asyncio.create_task(self._tell_of(work), name=f"tell of {live.run.run_id}")
-        status, outcome = await outlive(work, live.stop, limits.grace, limits.timeout)
+        status, outcome = await outlive(work, live, limits)
         await self._close_to_wishes(live)
         if live.stop.is_set():  # it came before the end, whatever the graph made of it
             status, outcome = RunStatus.INTERRUPTED, outcome and replace(outcome, failure=None)
         telling.cancel()
         work.close()
         self._log.add(work.told())
+        if not status.is_final:
+            return await self._hand_over(live, status)
         if status is RunStatus.INTERRUPTED and live.is_rollback:
             return await self._undo(live, work)
         failure = timed_out(limits.timeout) if status is RunStatus.TIMEOUT else outcome and outcome.failure
@@ -118,6 +120,24 @@ class Attempts:
         """From here on a wish to end the run comes too late; one that is being kept is waited for, and counts."""
         async with self._gate:
             live.is_over = True
+
+    async def _hand_over(self, live: LiveRun, status: RunStatus) -> None:
+        """Leave it to the next server; one that is running still ends with this process, as if that had died."""
+        live.settled.set_exception(StoppingError())
+        try:
+            await self._voice.kept(live.run.run_id)
+            if status is RunStatus.RUNNING:
+                await self._tell()
+            else:
+                await self._park(live.parked())
+        except ServiceError as error:
+            logger.warning("Run %s could not be parked, and goes on as after a crash: %s", live.run.run_id, error)
+
+    async def _park(self, run: Run) -> None:
+        if self._starts:
+            await asyncio.wait(self._starts)  # one that came later would have it running again
+        async with self._log.handing_in() as recording:
+            await self._ledger.park(Parking(run=run, epoch=self._epoch, recording=recording))
 
     async def _undo(self, live: LiveRun, work: Work) -> Part | None:
         if work.has_ended:

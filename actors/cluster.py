@@ -60,6 +60,12 @@ RESTARTING_PAUSE = 0.2
 CLOSE_WITHIN = 3.0
 """Seconds for the ledger to commit what is waiting."""
 
+DRAINED_WITHIN = 5.0
+"""Seconds, beyond the grace period, for the runs under way to be kept by those who execute them."""
+
+TOLD_WITHIN = 0.3
+"""Seconds in which the ends of runs reach those who read along."""
+
 NAMESPACE = "treadle"
 
 LOOPBACK = "127.0.0.2"
@@ -128,6 +134,18 @@ class Cluster:
             reader, writer = await asyncio.open_unix_connection(self._raylet)
             with closing(writer):
                 await reader.read()
+
+    async def drain(self) -> None:
+        """If Ray is ours, let no run start any more, and return when none is executed: each has ended, or waits again.
+
+        That takes no longer than the grace period and a few seconds. What is still under way then ends with `close`.
+        """
+        if not self._is_ours:
+            return
+        with closing(Links()) as links, suppress_unavailable():
+            draining = links.to(self.addresses.directory).call("drain")
+            if await asyncio.wait_for(draining, self.settings.limits.grace + DRAINED_WITHIN):
+                await asyncio.sleep(TOLD_WITHIN)
 
     def close(self) -> None:
         """If Ray is ours, commit what is waiting, then end every process. Runs under way go on at the next start."""

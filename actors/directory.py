@@ -122,6 +122,7 @@ class Directory:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._is_draining = False
         self._next_reader = 0
 
     async def open(self) -> None:
@@ -148,7 +149,7 @@ class Directory:
         with self._attended(thread_id) as turn:
             while True:
                 async with turn.lock:
-                    if thread_id not in self._places and self._is_crowded(thread_id, patient_until):
+                    if thread_id not in self._places and self._must_wait(thread_id, patient_until):
                         await self.lobby.take(await self._ledger.bind(thread_id))
                         self._places[thread_id] = None
                     if thread_id in self._places:
@@ -177,6 +178,13 @@ class Directory:
         loop = asyncio.get_running_loop()
         loop.call_later(self._settings.linger, self._feed, Expired(number, thread_id))
 
+    async def drain(self) -> bool:
+        """Have no run start any more, and return when none is executed. Whether any was."""
+        self._is_draining = True
+        places = [self.lobby, *self._slots.values()]
+        drained = await asyncio.gather(*(place.drain() for place in places), return_exceptions=True)
+        return any(one is not False for one in drained)  # a slot that died meanwhile had something to do
+
     async def close(self) -> None:
         """Stop binding and watching. What runs is left to end with its process."""
         self._closed = True
@@ -187,7 +195,7 @@ class Directory:
 
     def _feed(self, event: Event) -> None:
         """Move the pool on. Never awaits, so decisions are made one at a time."""
-        if self._closed:
+        if self._closed or self._is_draining:
             return
         self._pool, effects = advance(self._pool, event)
         for effect in effects:
@@ -271,8 +279,10 @@ class Directory:
         self._slots[number] = slot
         self._hold(self._watch(number, slot), f"watch slot {number}")
 
-    def _is_crowded(self, thread_id: str, patient_until: float) -> bool:
+    def _must_wait(self, thread_id: str, patient_until: float) -> bool:
         """Whether the thread has waited for a slot long enough, and none is on its way."""
+        if self._is_draining:
+            return True
         waits = thread_id in self._pool.waiting and not self._pool.will_serve(thread_id)
         return waits and asyncio.get_running_loop().time() >= patient_until
 

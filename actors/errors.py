@@ -15,6 +15,10 @@ class LineFullError(UnavailableError):
     """The thread has as many waiting runs as it may have; nothing was admitted."""
 
 
+class StoppingError(UnavailableError):
+    """This server is stopping; ask again."""
+
+
 class NotHereError(ServiceError):
     """The thread is not in this process; ask the directory."""
 

@@ -47,19 +47,27 @@ class Host:
         self._limits = limits
         self._on_quiet = on_quiet
         self._on_lost = on_lost
+        self._is_draining = False
         self._threads: dict[str, ThreadActor] = {}
 
     async def take(self, binding: Binding) -> None:
         thread_id = binding.thread_id
         around = Surroundings(
             scribe=self._scribe,
-            held=self._held,
+            held=self._held or self._is_draining,
             limits=self._limits,
             on_quiet=lambda: self._watch_quiet(thread, QUIET_AFTER),
             on_lost=self._on_lost,
         )
         thread = self._threads[thread_id] = ThreadActor(binding, self._ledger, self._executor, around)
+        if self._is_draining:
+            await thread.drain()
         self._watch_quiet(thread, UNUSED_AFTER)
+
+    async def drain(self) -> bool:
+        """Take no run in and start none any more; return when none is executed here. Whether one was."""
+        self._is_draining = True
+        return any(await asyncio.gather(*(thread.drain() for thread in self._threads.values())))
 
     async def let_go(self, thread_id: str) -> Leaving:
         """Whether the thread has left: it stays while it executes a run."""

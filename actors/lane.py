@@ -1,7 +1,8 @@
 """Which run goes next on a thread, and what becomes of the others. Knows no clock, no I/O, no Ray.
 
 A lane is what a thread knows of its unfinished runs; `advance` is the whole policy. Runs are named by
-their ids. A lane that is *held* belongs to a thread that waits for a slot: it accepts, and executes nothing.
+their ids. A lane that is *held* belongs to a thread that waits for a slot, or whose server is stopping: it executes
+nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -66,7 +67,11 @@ class Settled(Struct, frozen=True):
     run_id: str
 
 
-Event = Submitted | Due | Cancelled | Settled
+class Drained(Struct, frozen=True):
+    """The server stops: what waits is for the next one."""
+
+
+Event = Submitted | Due | Cancelled | Settled | Drained
 
 
 class Start(Struct, frozen=True):
@@ -124,6 +129,8 @@ def advance(lane: Lane, event: Event) -> tuple[Lane, list[Effect]]:  # noqa: C90
             return _without(lane, run_id), [Drop(run_id, rollback)]
         case Settled(run_id) if run_id == lane.active:
             return _next(replace(lane, active=None, stopping=False))
+        case Drained():
+            return replace(lane, held=True), []
         case Due() | Cancelled() | Settled():
             return lane, []  # the late echo of a run that was already let go
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.outcomes import Outcome, Position
 from actors.ports import Work
+from actors.project import RunLimits
 from actors.userloop import StoppedError
 from storage.records import CancelAction, Failure, Part, Run, RunStatus, Standing, Thread, ThreadStatus
 
@@ -16,7 +17,11 @@ CANCELLED = "UserInterrupt"
 """What the thread's error says after a run that was cancelled (`spec/platform.md` §6.3)."""
 
 MOST_ATTEMPTS = 3
-"""How often a run is started before it ends as an error (`spec/platform.md` §6.4)."""
+"""How often a run is started before it ends as an error (`spec/platform.md` §6.4); parked ones do not count."""
+
+PARKED_WITHIN = 2.0
+"""Seconds that a run has to stop when its server does; one that takes no notice ends with its process, as if that had
+died."""
 
 
 class Ending(Struct, frozen=True):
@@ -42,6 +47,11 @@ class LiveRun:
     def __init__(self, run: Run, *, recovered: bool = False) -> None:
         self.run = run
         self.stop = asyncio.Event()
+        """Set when somebody wants it to end."""
+        self.park = asyncio.Event()
+        """Set when the server stops, and another is to go on with it."""
+        self.turn: asyncio.Task[None] | None = None
+        """What sees it through, once it is its turn."""
         self.settled: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self.settled.add_done_callback(lambda settled: settled.exception())  # that nobody waits is no fault
         self.wished: asyncio.Future[None] | None = None
@@ -60,7 +70,7 @@ class LiveRun:
 
     @property
     def is_worn_out(self) -> bool:
-        return self._recovered and self.run.attempt >= MOST_ATTEMPTS
+        return self._recovered and self.run.attempt - self.run.parked >= MOST_ATTEMPTS
 
     @property
     def is_rollback(self) -> bool:
@@ -73,6 +83,15 @@ class LiveRun:
     def wanted(self, action: CancelAction, reason: str) -> "LiveRun":
         """What it would be if somebody wanted it to end."""
         return LiveRun(replace(self.run, cancel_action=action, cancel_reason=reason))
+
+    def parked(self) -> Run:
+        """The run as the next server finds it."""
+        return replace(
+            self.run,
+            status=RunStatus.PENDING,
+            parked=self.run.parked + 1,
+            updated_at=datetime.now(UTC),
+        )
 
     def final(self, ending: Ending, position: Position | None, end: Part) -> Run:
         return replace(
@@ -94,38 +113,52 @@ def timed_out(limit: float) -> Failure:
     return Failure("TimeoutError", f"Run exceeded its time limit of {limit:g} seconds")
 
 
-async def outlive(work: Work, stop: asyncio.Event, grace: float, limit: float) -> tuple[RunStatus, Outcome | None]:
-    """How the work ended, once it has, or once it has been asked to stop for `grace` seconds in vain.
+async def outlive(work: Work, live: LiveRun, limits: RunLimits) -> tuple[RunStatus, Outcome | None]:
+    """How the work ended, once it has, or once it has been asked to stop in vain for as long as it may take.
 
-    It is asked when `stop` is set, or after `limit` seconds.
+    It is asked when `live.stop` or `live.park` is set, or after `limits.timeout` seconds. A run that is parked has no
+    final status: it is pending again if its work has ended, else it is running still.
     """
-    ended, stopping = asyncio.ensure_future(work.ended()), asyncio.ensure_future(stop.wait())
-    await asyncio.wait([ended, stopping], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-    late = not ended.done() and not stopping.done()
-    if not ended.done():
+    ended = asyncio.ensure_future(work.ended())
+    asked = [asyncio.ensure_future(event.wait()) for event in (live.stop, live.park)]
+    await asyncio.wait([ended, *asked], timeout=limits.timeout, return_when=asyncio.FIRST_COMPLETED)
+    wanted = None if ended.done() else _wanted(live)
+    if wanted:
         work.cancel()
-        await asyncio.wait([ended], timeout=grace)
-    stopping.cancel()
-    if not ended.done():
+        await asyncio.wait([ended], timeout=PARKED_WITHIN if wanted is RunStatus.PENDING else limits.grace)
+    for waiting in asked:
+        waiting.cancel()
+    if wanted and not ended.done():
         ended.cancel()
-        return (RunStatus.TIMEOUT if late else RunStatus.INTERRUPTED), None
-    if late:
-        return RunStatus.TIMEOUT, None
-    return _reading(ended, stopped=stop.is_set())
+        return (RunStatus.RUNNING if wanted is RunStatus.PENDING else wanted), None
+    return _reading(ended, RunStatus.INTERRUPTED if live.stop.is_set() else wanted)
 
 
-def _reading(ended: "asyncio.Future[Outcome]", *, stopped: bool) -> tuple[RunStatus, Outcome | None]:
-    """A cancel that came before the end makes the run interrupted, whatever the graph made of it."""
+def _wanted(live: LiveRun) -> RunStatus:
+    """What a run under way is to become that is asked to stop now."""
+    if live.stop.is_set():
+        return RunStatus.INTERRUPTED
+    return RunStatus.PENDING if live.park.is_set() else RunStatus.TIMEOUT
+
+
+def _reading(ended: "asyncio.Future[Outcome]", wanted: RunStatus | None) -> tuple[RunStatus, Outcome | None]:
+    """What was wanted before the end counts, whatever the graph made of it; only that it got ready is welcome."""
     match ended.exception():
         case None:
             outcome = ended.result()
-        case StoppedError() if stopped:
-            return RunStatus.INTERRUPTED, None
+        case StoppedError() if wanted:
+            return wanted, None
         case error:
             outcome = Outcome(None, Failure(type(error).__name__, str(error)))
-    if stopped:
-        return RunStatus.INTERRUPTED, replace(outcome, failure=None)
-    return RunStatus.ERROR if outcome.failure else RunStatus.SUCCESS, outcome
+    match wanted:
+        case RunStatus.INTERRUPTED:
+            return wanted, replace(outcome, failure=None)
+        case RunStatus.TIMEOUT:
+            return wanted, None
+        case RunStatus.PENDING if outcome.failure:
+            return wanted, None
+        case _:
+            return RunStatus.ERROR if outcome.failure else RunStatus.SUCCESS, outcome
 
 
 def begun(run: Run) -> Run:

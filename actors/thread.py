@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from actors.attempts import Attempts, Surroundings
-from actors.errors import InFlightError, NotHereError, ThreadBusyError
-from actors.lane import Cancelled, Drop, Due, Effect, Lane, Settled, Start, Stop, Submitted, advance, recovered
+from actors.errors import InFlightError, NotHereError, StoppingError, ThreadBusyError
+from actors.lane import Cancelled, Drained, Drop, Due, Effect, Lane, Settled, Start, Stop, Submitted, advance, recovered
 from actors.liverun import (
+    PARKED_WITHIN,
     ROLLED_BACK,
     Ending,
     LiveRun,
@@ -49,6 +50,9 @@ from storage.records import (
 
 T = TypeVar("T")
 
+KEPT_WITHIN = 1.0
+"""Seconds for the disk to take what a run leaves behind that is parked."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -69,10 +73,11 @@ class ThreadActor:
         self._attempts = Attempts(binding, ledger, executor, self.voice, self._log, self._gate, around)
         self._closed = False
         self._is_unsure = False  # whether a run may have been admitted of which this does not know
+        self._is_draining = False
         self._quiet = asyncio.Event()  # set whenever no run is in hand
         self._tasks: set[asyncio.Task[Any]] = set()
         self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
-        begun = next((run.run_id for run in binding.unfinished if run.status is RunStatus.RUNNING), None)
+        begun = next((run.run_id for run in binding.unfinished if run.has_begun), None)
         early = frozenset(run.run_id for run in binding.unfinished if seconds_until_due(run))
         lane = Lane(delayed=early, held=around.held, longest=around.limits.waiting)
         self._lane, effects = recovered(self._live, begun, lane)
@@ -138,6 +143,22 @@ class ThreadActor:
             await self._stand(await self._executor.position(self.thread_id, run.graph_id))
             await self._ledger.forget_run(run, self.epoch)
 
+    async def drain(self) -> bool:
+        """Take no run in and start none any more; return when none is executed. Whether one was.
+
+        It has the grace period to end by itself, and is then left to the next server.
+        """
+        self._is_draining = True
+        async with self._gate:
+            self._enter(*advance(self._lane, Drained()))
+        live = self._live.get(self._lane.active or "")
+        if live is None or live.turn is None:
+            return False
+        await asyncio.wait([live.turn], timeout=self._around.limits.grace)
+        live.park.set()
+        await asyncio.wait([live.turn], timeout=PARKED_WITHIN + KEPT_WITHIN)
+        return True
+
     async def close(self) -> Leaving:
         """Leave this process if nothing is executed. Runs that wait stay in the ledger."""
         async with self._mailbox:
@@ -164,6 +185,8 @@ class ThreadActor:
             self._check_here()
             if known := await self._known_run(submission):
                 return known
+            if self._is_draining:
+                raise StoppingError
             thread = await self._known_thread() or submission.new_thread
             if thread is None:
                 raise ThreadNotFoundError(self.thread_id)
@@ -308,7 +331,7 @@ class ThreadActor:
             live = self._live[effect.run_id]
             match effect:
                 case Start():
-                    self._hold(self._see_through(live), f"run {live.run.run_id}")
+                    live.turn = self._hold(self._see_through(live), f"run {live.run.run_id}")
                 case Stop():
                     live.stop.set()
                 case Drop():

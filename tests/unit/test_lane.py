@@ -6,7 +6,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from actors.errors import LineFullError, ThreadBusyError
-from actors.lane import LONGEST_LINE, Cancelled, Drop, Due, Lane, Settled, Start, Stop, Submitted, advance, recovered
+from actors.lane import (
+    LONGEST_LINE,
+    Cancelled,
+    Drained,
+    Drop,
+    Due,
+    Lane,
+    Settled,
+    Start,
+    Stop,
+    Submitted,
+    advance,
+    recovered,
+)
 from storage.records import MultitaskStrategy
 from storage.records import MultitaskStrategy as M
 
@@ -127,6 +140,20 @@ TABLE = {
     "settled: stopping is over": (STOPPING, Settled("a"), Lane(active="b"), [Start("b")]),
     "settled: a stranger is ignored": (LINE, Settled("x"), LINE, []),
     "settled: one who waits is a stranger": (LINE, Settled("b"), LINE, []),
+    "drained: the active one goes on": (LINE, Drained(), replace(LINE, held=True), []),
+    "drained: nobody follows it": (replace(LINE, held=True), Settled("a"), Lane(held=True, waiting=("b", "c")), []),
+    "drained: it can be cancelled": (
+        replace(LINE, held=True),
+        Cancelled("a"),
+        replace(LINE, held=True, stopping=True),
+        [Stop("a")],
+    ),
+    "drained: who is due waits on": (
+        replace(BUSY_DELAYED, held=True),
+        Due("d"),
+        Lane(active="a", waiting=("d", "e"), held=True),
+        [],
+    ),
 }  # fmt: skip
 
 
@@ -214,6 +241,10 @@ class OneThread(RuleBasedStateMachine):
 
     def come_back(self, run_ids, begun, *, held):
         self.enter(*recovered(run_ids, begun, Lane(held=held, delayed=self.lane.delayed)))
+
+    @rule()
+    def drain(self):
+        self.enter(*advance(self.lane, Drained()))
 
     @precondition(lambda self: self.lane.delayed)
     @rule(data=st.data())
