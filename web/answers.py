@@ -37,9 +37,11 @@ class LongAnswers:
         self._held: set[asyncio.Task[None]] = set()
 
     async def body(
-        self, source: AsyncGenerator[bytes, None], beat: Beat, leave: Leave | None = None
+        self, source: AsyncGenerator[bytes, None], beat: Beat, leave: Leave | None = None, farewell: bytes = b""
     ) -> AsyncGenerator[bytes, None]:
         """What `source` says, with heartbeats, until it ends, the gateway stops, or the client goes.
+
+        `farewell` is the last that is said where the gateway stops.
 
         The client's going is a cancellation here, and each await in a cancelled scope is cancelled again.
         So whatever is still to do then is done by tasks of its own.
@@ -57,6 +59,10 @@ class LongAnswers:
             except (asyncio.CancelledError, GeneratorExit):
                 if leave and not self._stopping.begun:
                     self._hold(_done(leave), "client gone")
+                raise
+            except GatewayStoppingError:
+                if farewell:
+                    yield farewell
                 raise
             except UnavailableError as error:
                 logger.warning("An answer was broken off: %s", error)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -195,7 +195,7 @@ async def _answer(cluster: Cluster, settings: Settings, listener: socket.socket,
 
     stopping = Stopping()
     config = uvicorn_config(create_app(open_runtime, settings, stopping))
-    server = _Server(config, stopping, partial(_announce, cluster.settings, url))
+    server = _Server(config, stopping, partial(_announce, cluster.settings, url), cluster.drain)
     await server.serve([listener])
 
 
@@ -211,6 +211,8 @@ async def _keep(gateways: Workers, cluster: Cluster, options: Options) -> bool:
     await asyncio.wait([keeping, *waiting], return_when=asyncio.FIRST_COMPLETED)
     for task in (ready, *waiting):
         task.cancel()
+    if told.is_set():
+        await cluster.drain()
     await gateways.stop()
     await keeping
     return told.is_set()
@@ -247,11 +249,20 @@ def _announce(settings: ClusterSettings, url: str, **more: str) -> None:
 
 
 class _Server(Server):
-    """uvicorn, which says when it is ready, and has our signals."""
+    """uvicorn, which says when it is ready, has our signals, and answers until nothing is executed any more."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Stopping, announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        stopping: Stopping,
+        announce: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config, stopping)
         self._announce = announce
+        self._drain = drain
+        self._loop = asyncio.get_running_loop()
+        self._draining: asyncio.Task[None] | None = None
         self._ending = _Ending(self._end)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -266,7 +277,16 @@ class _Server(Server):
         yield
 
     def _end(self) -> None:
-        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._begin_to_end)
+
+    def _begin_to_end(self) -> None:
+        self._draining = asyncio.create_task(self._drain_and_end(), name="drain")
+
+    async def _drain_and_end(self) -> None:
+        try:
+            await self._drain()
+        finally:
+            self.should_exit = True
 
 
 class _Ending:

@@ -19,11 +19,19 @@ EVENT_ID = re.compile(r"[0-9]{1,18}-([0-9]{1,18})")
 """When a part was made, and its number: `1795358403512-3`. More digits than that fit into no counter of ours."""
 
 
+RETRY_MS = 1000
+"""When a client may come back whose stream this server has broken off: another answers at once, or this one soon."""
+
+
 class Wire(Protocol):
     """A dialect's way to write what a stream hands out."""
 
     farewell: bytes
     """The end, for a reader who has already had the run's last part."""
+
+    def reconnect(self, run_id: str) -> bytes:
+        """The last that is heard of a server that stops. Without an id: it is no part of the run."""
+        ...
 
     def frame(self, part: Part) -> bytes:
         """A part. This is the hot path: thousands a second."""
@@ -104,6 +112,11 @@ def lost(gap: Gap, run_id: str, requested: str | None) -> bytes:
             "recovery": "reload_durable_state",
         }
     )
+
+
+def come_back(run_id: str) -> bytes:
+    """What both dialects say in a `reconnect`."""
+    return msgspec.json.encode({"code": "server_stopping", "run_id": run_id, "retry_ms": RETRY_MS})
 
 
 def event_id(part: Part) -> str:

@@ -1,6 +1,8 @@
 // The `Client` of @langchain/langgraph-sdk, as its users get it, against the Treadle at TREADLE_URL.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { Client } from "@langchain/langgraph-sdk";
 import { broken } from "./proxy.mjs";
@@ -85,6 +87,27 @@ test("the chunks of a message share the id of the final message", async () => {
   assert.ok(chunks.length > 5);
   assert.deepEqual(new Set(chunks.map((chunk) => chunk.id)), new Set([final.id]));
   assert.equal(chunks.filter((chunk) => chunk.type === "AIMessageChunk").map((chunk) => chunk.content).join(""), final.content);
+});
+
+test("a server that stops tells its readers to come back, and they do, with the last id that they had", async () => {
+  const asked = [];
+  const server = createServer((request, response) => {
+    asked.push([request.url, request.headers["last-event-id"]]);
+    response.writeHead(200, { "content-type": "text/event-stream", location: "/threads/t/runs/r/stream" });
+    if (asked.length === 2) return response.end('event: end\r\ndata: {"status":"success"}\r\nid: 1795358403512-9\r\n\r\n');
+    response.write('event: metadata\r\ndata: {"run_id":"r"}\r\nid: 1795358403512-1\r\n\r\n');
+    response.write('retry: 1000\r\nevent: reconnect\r\ndata: {"code":"server_stopping"}\r\n\r\n');
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const stopping = new Client({ apiUrl: `http://127.0.0.1:${server.address().port}` });
+  const parts = [];
+  for await (const part of stopping.runs.stream("t", "echo", { input: hello })) {
+    parts.push(part.event);
+    if (part.event === "reconnect") server.closeAllConnections();
+  }
+  server.close();
+  assert.deepEqual(parts, ["metadata", "reconnect", "end"]);
+  assert.deepEqual(asked, [["/threads/t/runs/stream", undefined], ["/threads/t/runs/r/stream", "1795358403512-1"]]);
 });
 
 test("a stream that is joined in mid-run from -1 is the stream that its creator gets, ids included", async () => {

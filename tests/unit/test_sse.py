@@ -251,3 +251,20 @@ async def test_a_reader_who_has_had_all_gets_only_what_has_no_id():
 
 def test_a_reader_of_a_running_run_has_never_had_all():
     assert not has_had_all(a_run(status=RunStatus.RUNNING), Reader(run_id="r1"))
+
+
+@pytest.mark.parametrize(("wire", "end"), [(PLATFORM, "\r\n"), (GATEWAY, "\n")])
+def test_a_server_that_stops_tells_readers_to_come_back_in_one_frame_that_is_no_part(wire, end):
+    said = '{"code":"server_stopping","run_id":"r1","retry_ms":1000}'
+    assert wire.reconnect("r1").decode() == end.join(["retry: 1000", "event: reconnect", f"data: {said}", "", ""])
+
+
+@pytest.mark.parametrize("wire", [PLATFORM, GATEWAY])
+def test_a_client_that_is_told_to_come_back_keeps_the_last_id_that_it_had(wire):
+    decoder, lines = SSEDecoder(), BytesLineDecoder()
+    written = wire.frame(STARTED) + wire.reconnect("r1")
+    found = [sse for line in lines.decode(written) if (sse := decoder.decode(bytes(line)))]
+    assert [(sse.event, sse.id) for sse in found] == [
+        ("metadata", "1795358403512-1"),
+        ("reconnect", "1795358403512-1"),
+    ]

@@ -87,6 +87,35 @@ async def test_a_gateway_that_stops_breaks_a_silent_answer_and_cancels_nothing()
     assert not left.seen.is_set()
 
 
+async def test_a_gateway_that_stops_says_farewell_before_it_breaks_an_answer_and_only_then():
+    source, stopping, chunks = Source(), Stopping(), []
+    source.said.put_nowait(b"one")
+    reading = asyncio.create_task(read(LongAnswers(stopping).body(source.chunks(), NEVER, None, b"bye"), chunks))
+    await source.silent.wait()
+    stopping.begin()
+    with pytest.raises(GatewayStoppingError):
+        await reading
+    assert chunks == [b"one", b"bye"]
+
+
+async def test_an_answer_that_ends_by_itself_ends_without_a_farewell():
+    source, chunks = Source(), []
+    source.said.put_nowait(None)
+    await read(LongAnswers(Stopping()).body(source.chunks(), NEVER, None, b"bye"), chunks)
+    assert chunks == []
+
+
+async def test_a_client_that_goes_as_it_is_told_farewell_is_no_client_that_goes():
+    stopping, left = Stopping(), Left()
+    stopping.begin()
+    answers = LongAnswers(stopping)
+    body = answers.body(Source().chunks(), NEVER, left, b"bye")
+    assert await anext(body) == b"bye"
+    await body.aclose()
+    await answers.settled()
+    assert not left.seen.is_set()
+
+
 async def test_a_gateway_that_stops_answers_no_more():
     stopping = Stopping()
     stopping.begin()

@@ -33,7 +33,8 @@ def stream(
     location = f"/threads/{run.thread_id}/runs/{run.run_id}/stream{query}"
     beat = Beat(wire.HEARTBEAT, gate.settings.gateway_heartbeat)
     headers = {**wire.HEADERS, **place(run), "Location": location}
-    return Stream(gate.answers.body(source, beat, leave), media_type=MEDIA_TYPE, headers=headers)
+    body = gate.answers.body(source, beat, leave, _wire(gate).reconnect(run.run_id))
+    return Stream(body, media_type=MEDIA_TYPE, headers=headers)
 
 
 def wait(gate: Gate, run: Run, *, leave: Leave | None) -> Stream:

@@ -4,7 +4,7 @@ import msgspec
 
 from storage.records import END, Gap, Part
 from web.shapes import text_of, told
-from web.sse import failure_of, lost, one_line
+from web.sse import RETRY_MS, come_back, failure_of, lost, one_line
 
 HEARTBEAT = b": heartbeat\n\n"
 
@@ -29,6 +29,9 @@ class GatewayWire:
     def gap(self, gap: Gap, run_id: str, requested: str | None) -> bytes:
         """Nothing for a reader who had nothing: it gets the earliest that is kept, and has lost nothing."""
         return b"event: gap\ndata: %b\n\n" % lost(gap, run_id, requested) if requested else b""
+
+    def reconnect(self, run_id: str) -> bytes:
+        return b"retry: %d\nevent: reconnect\ndata: %b\n\n" % (RETRY_MS, come_back(run_id))
 
     def _end(self, part: Part) -> bytes:
         failure = failure_of(part)

@@ -40,7 +40,8 @@ def stream(  # noqa: PLR0913 - what an answer is made of, by name
     beat = Beat(wire.HEARTBEAT, gate.settings.platform_heartbeat)
     query = f"?{urlencode(again)}" if again else ""
     headers = {**wire.HEADERS, "Content-Location": at(run), "Location": f"{at(run)}/stream{query}"}
-    return Stream(gate.answers.body(source, beat, leave), status_code=200, media_type=MEDIA_TYPE, headers=headers)
+    body = gate.answers.body(source, beat, leave, _wire(gate).reconnect(run.run_id))
+    return Stream(body, status_code=200, media_type=MEDIA_TYPE, headers=headers)
 
 
 def wait(  # noqa: PLR0913 - as above

@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from storage.records import END, METADATA, Gap, Part
 from web.shapes import told
-from web.sse import failure_of, lost, one_line
+from web.sse import RETRY_MS, come_back, failure_of, lost, one_line
 
 HEARTBEAT = b": heartbeat\r\n"
 """Without an empty line: the JavaScript client takes one for an event."""
@@ -43,6 +43,9 @@ class PlatformWire:
 
     def gap(self, gap: Gap, run_id: str, requested: str | None) -> bytes:
         return FRAME % (b"gap", lost(gap, run_id, requested), gap.ms, _last_lost(gap))
+
+    def reconnect(self, run_id: str) -> bytes:
+        return b"retry: %d\r\nevent: reconnect\r\ndata: %b\r\n\r\n" % (RETRY_MS, come_back(run_id))
 
     def _control(self, part: Part) -> bytes:
         if part.event == METADATA:
