@@ -102,12 +102,16 @@ async def test_parked_attempts_wear_nothing_out(attempt, parked):
 class Executor:
     def __init__(self, on_cancel=OBEYS):
         self.on_cancel, self.works, self.started = on_cancel, [], asyncio.Event()
+        self.rolled_back = []
 
     def start(self, run, say, **_):
         del say
         self.works.append(Work(run, self.on_cancel))
         self.started.set()
         return self.works[-1]
+
+    async def roll_back(self, run):
+        self.rolled_back.append(run.run_id)
 
     async def position(self, *_):
         return Position()
@@ -129,10 +133,10 @@ class Lot:
     def __init__(self, ledger):
         self.ledger = ledger
 
-    async def host(self, on_cancel=OBEYS, thread_id="t1"):
+    async def host(self, on_cancel=OBEYS, thread_id="t1", *, held=False):
         executor = Executor(on_cancel)
         host = Host(
-            self.ledger, executor, Mute(), held=False, limits=LIMITS, on_quiet=lambda _: None, on_lost=lambda: None
+            self.ledger, executor, Mute(), held=held, limits=LIMITS, on_quiet=lambda _: None, on_lost=lambda: None
         )
         await host.take(await self.ledger.bind(thread_id, must_exist=False))
         return host, executor
@@ -232,6 +236,23 @@ async def test_a_cancel_that_comes_after_is_refused_and_may_be_asked_of_the_next
     assert await lot.runs() == [(S.PENDING, 1, 1)]
 
 
+@pytest.mark.parametrize(
+    ("action", "status"), [(CancelAction.ROLLBACK, S.ERROR), (CancelAction.INTERRUPT, S.INTERRUPTED)]
+)
+async def test_what_was_parked_and_waits_for_a_slot_is_undone_where_it_is_cancelled(lot, action, status):
+    host, executor = await lot.host()
+    run = await started(host, executor)
+    await host.drain()
+    lobby, executor = await lot.host(held=True)
+    ending = asyncio.create_task(lobby.ended("t1", run.run_id))
+    await lobby.cancel("t1", run.run_id, action, "enough")
+    assert (await ending).status is status
+    assert executor.works == []
+    assert executor.rolled_back == ([run.run_id] if action is CancelAction.ROLLBACK else [])
+    assert await lot.runs() == [(status, 1, 1)]
+    assert (await lobby.let_go("t1")).left
+
+
 async def test_a_run_that_waits_can_still_be_cancelled(lot):
     host, executor = await lot.host(on_cancel=DEAF)
     await started(host, executor)
@@ -306,7 +327,8 @@ class Binding:
     def __init__(self, ledger):
         self._ledger = ledger
 
-    async def bind(self, thread_id):
+    async def bind(self, thread_id, handed_over=None):
+        del handed_over
         return await self._ledger.bind(thread_id, must_exist=False)
 
     def __getattr__(self, name):
