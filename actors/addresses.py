@@ -7,6 +7,11 @@ from typing import Self
 from msgspec import Struct
 
 
+def process_id(slot: str) -> int:
+    """Whose address this is."""
+    return int(slot.rpartition("-")[2])
+
+
 class Addresses(Struct, frozen=True):
     folder: str
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,10 +26,10 @@ from actors.liverun import (
 )
 from actors.logbook import Logbook, closing, opening
 from actors.outcomes import Position, Say
-from actors.ports import ExecutorPort, LedgerPort, ScribePort, Work
+from actors.ports import ExecutorPort, Hold, LedgerPort, ScribePort, Work
 from actors.project import RunLimits
 from actors.voice import Voice
-from storage.errors import ServiceError
+from storage.errors import ServiceError, StaleError
 from storage.records import END, METADATA, Binding, Failure, Parking, Part, Run, RunStatus, Settlement
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,15 @@ class Attempts:
 
         It outlives the work, so that stopping it can never leave the thread stuck.
         """
+        try:
+            return await self._see_through(live)
+        except StaleError:
+            self._lose(live)
+            if not live.settled.done():
+                live.settled.set_exception(NotHereError())
+            return None
+
+    async def _see_through(self, live: LiveRun) -> Part | None:
         if live.is_worn_out:
             await self._close_to_wishes(live)
         if live.stop.is_set():  # cancelled before its first step, or before its process died
@@ -91,19 +101,23 @@ class Attempts:
     async def _execute(self, live: LiveRun) -> Part | None:
         if not live.is_begun:
             live.run = begun(live.run)
-            self._record_start(live.run)
+            self._record_start(live)
         self._say_metadata(live)
         self._log.note(opening(live.run))
         limits = self._around.limits
         human_id = self._log.human_id
-        work = self._executor.start(live.run, self._sayer(live), after_cancel=self._after_cancel, human_id=human_id)
-        telling = asyncio.create_task(self._tell_of(work), name=f"tell of {live.run.run_id}")
+        hold = Hold(self._epoch, partial(self._lose, live))
+        say, after_cancel = self._sayer(live), self._after_cancel
+        work = self._executor.start(live.run, say, hold, after_cancel=after_cancel, human_id=human_id)
+        telling = asyncio.create_task(self._tell_of(live, work), name=f"tell of {live.run.run_id}")
         status, outcome = await outlive(work, live, limits)
         await self._close_to_wishes(live)
         if live.stop.is_set():  # it came before the end, whatever the graph made of it
             status, outcome = RunStatus.INTERRUPTED, outcome and replace(outcome, failure=None)
         telling.cancel()
         work.close()
+        if live.is_lost:
+            raise StaleError
         self._log.add(work.told())
         if not status.is_final:
             return await self._hand_over(live, status)
@@ -154,7 +168,9 @@ class Attempts:
         if not live.is_rollback:
             return await self._settle_safely(live, Ending(RunStatus.INTERRUPTED))
         try:
-            await self._executor.roll_back(live.run)
+            await self._executor.roll_back(live.run, self._epoch)
+        except StaleError:
+            raise
         except Exception as error:  # whatever kept the state from being restored, its users are told
             logger.exception("Run %s could not be rolled back", live.run.run_id)
             failure = Failure(ROLLBACK_FAILED, f"Rollback failed: {error}")
@@ -168,6 +184,8 @@ class Attempts:
             if position is None and not ending.rolled_back:
                 position = await self._look(live.run)
             return await self._settle(live, ending, position, outputs)
+        except StaleError:
+            raise
         except Exception:
             # Nobody awaits this task, so this is the last place to say it; the directory brings the thread back.
             logger.exception("Run %s could not be settled; this process lets go of its thread", live.run.run_id)
@@ -194,27 +212,41 @@ class Attempts:
         """Where the checkpoints are after a run that cannot say it; None after one that never started."""
         return await self._executor.position(self._thread_id, run.graph_id) if run.attempt else None
 
+    def _lose(self, live: LiveRun) -> None:
+        """Another actor holds the thread, and this run goes on there: nothing is said or paid for here any more."""
+        if not live.is_lost:
+            logger.info("Run %s is in the hands of another actor; this process lets go of its thread", live.run.run_id)
+            live.is_lost = live.is_over = True
+            live.stop.set()
+            self._around.on_lost()
+
     # Telling the ledger and the readers
 
-    def _record_start(self, run: Run) -> None:
+    def _record_start(self, live: LiveRun) -> None:
         """Beside the run's first steps: a start that is not recorded is made again."""
-        task = asyncio.create_task(self._begin(run), name=f"begin {run.run_id}")
+        task = asyncio.create_task(self._begin(live), name=f"begin {live.run.run_id}")
         self._starts.add(task)
         task.add_done_callback(self._starts.discard)
 
-    async def _begin(self, run: Run) -> None:
+    async def _begin(self, live: LiveRun) -> None:
         try:
-            await self._ledger.begin(run, self._epoch)
+            await self._ledger.begin(live.run, self._epoch)
+        except StaleError:
+            self._lose(live)
         except ServiceError as error:
-            logger.info("The start of run %s was not recorded: %s", run.run_id, error)
+            logger.info("The start of run %s was not recorded: %s", live.run.run_id, error)
 
-    async def _tell_of(self, work: Work) -> None:
+    async def _tell_of(self, live: LiveRun, work: Work) -> None:
         """Have the ledger know, while a run goes on, what has happened in it."""
         while True:
             await asyncio.sleep(TOLD_EVERY)
             self._log.add(work.told())
-            with suppress(ServiceError):  # tried again with what comes next
+            try:
                 await self._tell()
+            except StaleError:
+                self._lose(live)
+            except ServiceError:
+                continue  # tried again with what comes next
 
     async def _tell(self) -> None:
         async with self._log.handing_in() as recording:

@@ -38,7 +38,7 @@ from actors.pool import (
 )
 from actors.ports import LedgerPort, SlotPort
 from actors.project import RunLimits
-from storage.errors import UnavailableError
+from storage.errors import StaleError, UnavailableError
 from storage.records import Binding, Run
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class BindingLedger(LedgerPort, Protocol):
 
     async def unfinished_threads(self) -> list[str]: ...
 
-    async def garbage(self) -> list[str]: ...
+    async def garbage(self) -> list[tuple[str, int]]: ...
 
     async def swept(self, thread_id: str) -> None: ...
 
@@ -334,13 +334,26 @@ class Directory:
         while True:
             await asyncio.sleep(COLLECT_EVERY)
             try:
-                for thread_id in await self._ledger.garbage():
-                    slot = await self._reader(thread_id)
-                    await slot.forget(thread_id)
-                    await slot.forget_tape(thread_id)
-                    await self._ledger.swept(thread_id)
+                for thread_id, epoch in await self._ledger.garbage():
+                    await self._remove(thread_id, epoch)
             except UnavailableError as error:  # it is still there the next time
                 logger.info("Garbage could not be collected: %s", error)
+
+    async def _remove(self, thread_id: str, epoch: int) -> None:
+        """In the name of whoever held it last: if it has been made again since, it is in the hands of a later epoch.
+
+        While it is awake it may be made again in the same hands; then this is for later.
+        """
+        slot = await self._reader(thread_id)
+        if thread_id in self._places or thread_id in self._turns:
+            return
+        try:
+            await slot.forget(thread_id, epoch)
+            await slot.forget_tape(thread_id, epoch)
+        except StaleError:
+            logger.info("Thread %s has been made again, and is not garbage", thread_id)
+        else:
+            await self._ledger.swept(thread_id)
 
     async def _ping(self, number: int) -> None:
         slot, thread_id = self._slots.get(number), self._pool.slots[number].thread_id

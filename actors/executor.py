@@ -3,6 +3,7 @@
 Runs have one loop and reads the other, so that a node that blocks its loop delays no look at the state.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -19,6 +20,7 @@ from actors.errors import CheckpointNotFoundError
 from actors.execution import execute
 from actors.graphs import CompiledGraph, Graphs
 from actors.outcomes import Notes, Outcome, Position, Say
+from actors.ports import Hold
 from actors.recorder import Recorder
 from actors.runtime import History, StateUpdate
 from actors.userloop import Courier, UserLoop, UserTask
@@ -42,18 +44,20 @@ class Executor:
         self._running, self._reading = UserLoop("runs"), UserLoop("reads")
         self._run_checkpoints, self._read_checkpoints = Checkpoints(folder), Checkpoints(folder)
 
-    def start(self, run: Run, say: Say, *, after_cancel: bool, human_id: str | None) -> "Execution":
+    def start(self, run: Run, say: Say, hold: Hold, *, after_cancel: bool, human_id: str | None) -> "Execution":
         """Execute a run; what it says comes home in order, and before its end."""
         courier = Courier[tuple[str, bytes]](lambda said: say(*said))
         recorder = Recorder(run, human_id)
         reporting.listen(run, recorder.add)
         send: Say = lambda event, data: courier.send((event, data))  # noqa: E731 - a name for what is handed on
-        work = partial(self._execute, run, send, recorder, after_cancel=after_cancel)
+        on_stale = partial(asyncio.get_running_loop().call_soon_threadsafe, hold.on_stale)
+        there = replace(hold, on_stale=on_stale)
+        work = partial(self._execute, run, send, there, recorder, after_cancel=after_cancel)
         return Execution(self._running.start(work), recorder)
 
-    async def roll_back(self, run: Run) -> None:
+    async def roll_back(self, run: Run, epoch: int) -> None:
         """Undo what a run wrote."""
-        await self._reading.run(partial(self._roll_back, run))
+        await self._reading.run(partial(self._roll_back, run, epoch))
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         """Where the thread's checkpoints are. Of a graph that cannot be asked, only which of them is the newest."""
@@ -72,10 +76,10 @@ class Executor:
         with _as_senseless("The history cannot be read"):
             return await self._read(thread_id, graph_id, partial(states.history, wanted=wanted))
 
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+    async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]:
         """Write a checkpoint; where it is, as JSON, and where that leaves the thread."""
         with _as_senseless("The state cannot be changed like this"):
-            write = partial(states.update, change=change)
+            write = partial(self._update, change, epoch)
             return await self._read(change.thread_id, graph_id, write, access="threads.update")
 
     async def copy(self, thread_id: str, to: str) -> None:
@@ -105,9 +109,9 @@ class Executor:
             if schema and (wrong := await self._reading.run(partial(_complaint, run, schema))):
                 raise SenselessError(f"The context does not fit graph {run.graph_id}: {wrong}")
 
-    async def forget(self, thread_id: str) -> None:
+    async def forget(self, thread_id: str, epoch: int) -> None:
         """Remove a thread's checkpoints."""
-        await self._reading.run(partial(self._forget, thread_id))
+        await self._reading.run(partial(self._forget, thread_id, epoch))
 
     async def close(self) -> None:
         self._running.stop()
@@ -142,15 +146,25 @@ class Executor:
         config: Any = {"configurable": {"thread_id": thread_id, "graph_id": graph_id}}
         return self.graphs.open(graph_id, config, access=access, context=None, checkpointer=saver)
 
-    async def _execute(self, run: Run, say: Say, recorder: Recorder, *, after_cancel: bool) -> Outcome:
+    async def _execute(self, run: Run, say: Say, hold: Hold, recorder: Recorder, *, after_cancel: bool) -> Outcome:
+        saver = self._run_checkpoints.hold(run.thread_id, hold.epoch, hold.on_stale)  # before it looks where it is
         if run.attempt == 1:
-            self._run_checkpoints.mark(run.thread_id, run.run_id, (run.request.checkpoint or {}).get("checkpoint_id"))
-        saver = self._run_checkpoints.saver(run.thread_id)
-        outcome = await execute(self.graphs, saver, run, say, callbacks=[recorder], after_cancel=after_cancel)
+            at = (run.request.checkpoint or {}).get("checkpoint_id")
+            self._run_checkpoints.mark(run.thread_id, hold.epoch, run.run_id, at)
+        try:
+            outcome = await execute(self.graphs, saver, run, say, callbacks=[recorder], after_cancel=after_cancel)
+        finally:
+            saver.note_held(run.thread_id, hold.epoch)  # nobody waits for what its tasks may still write
         return replace(outcome, outputs=recorder.outputs)
 
-    async def _roll_back(self, run: Run) -> None:
-        self._read_checkpoints.roll_back(run.thread_id, run.run_id)
+    async def _update(
+        self, change: StateUpdate, epoch: int, graph: CompiledGraph, thread_id: str
+    ) -> tuple[bytes, Position]:
+        self._read_checkpoints.hold(thread_id, epoch)
+        return await states.update(graph, thread_id, change)
+
+    async def _roll_back(self, run: Run, epoch: int) -> None:
+        self._read_checkpoints.roll_back(run.thread_id, epoch, run.run_id)
 
     async def _copy(self, thread_id: str, to: str) -> None:
         await self._read_checkpoints.copy(thread_id, to)
@@ -169,9 +183,8 @@ class Executor:
         if await saver.aget_tuple({"configurable": {**place, "checkpoint_id": checkpoint_id}}) is None:
             raise CheckpointNotFoundError(f"Checkpoint {checkpoint_id} not found")
 
-    async def _forget(self, thread_id: str) -> None:
-        saver = self._read_checkpoints.saver(thread_id)
-        await saver.adelete_thread(thread_id)
+    async def _forget(self, thread_id: str, epoch: int) -> None:
+        self._read_checkpoints.forget(thread_id, epoch)
 
 
 class Execution:

@@ -242,8 +242,8 @@ class Ledger:
 
     # Garbage
 
-    async def garbage(self) -> list[str]:
-        """Threads whose checkpoints and tapes may be removed now."""
+    async def garbage(self) -> list[tuple[str, int]]:
+        """Threads whose checkpoints and tapes may be removed now, with the epochs of those who held them last."""
         return await self._read(garbage.due)
 
     async def swept(self, thread_id: str) -> None:

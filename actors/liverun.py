@@ -61,6 +61,8 @@ class LiveRun:
         self.dropped: tuple[Run, Part] | None = None
         """How it has ended without a start, and its last part, once that is committed."""
         self.is_over = False
+        self.is_lost = False
+        """Whether another actor has it in hand by now."""
         self._recovered = recovered
 
     @property

@@ -17,20 +17,20 @@ class Elsewhere:
     def start(self, *_: object, **__: object) -> Work:
         raise AssertionError("a held thread starts nothing")
 
-    async def roll_back(self, run: Run) -> None:
-        await (await self._reader(run.thread_id)).roll_back(run)
+    async def roll_back(self, run: Run, epoch: int) -> None:
+        await (await self._reader(run.thread_id)).roll_back(run, epoch)
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await (await self._reader(thread_id)).position(thread_id, graph_id)
 
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
-        return await (await self._reader(change.thread_id)).update(change, graph_id)
+    async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]:
+        return await (await self._reader(change.thread_id)).update(change, graph_id, epoch)
 
     async def check(self, run: Run) -> None:
         await (await self._reader(run.thread_id)).check(run)
 
-    async def forget(self, thread_id: str) -> None:
-        await (await self._reader(thread_id)).forget(thread_id)
+    async def forget(self, thread_id: str, epoch: int) -> None:
+        await (await self._reader(thread_id)).forget(thread_id, epoch)
 
 
 class Silence:
@@ -39,7 +39,7 @@ class Silence:
     def __init__(self, reader: Callable[[str], Awaitable[SlotPort]]) -> None:
         self._reader = reader
 
-    def take(self, thread_id: str, part: Part) -> None:  # noqa: ARG002 - the port's arguments
+    def take(self, thread_id: str, epoch: int, part: Part) -> None:  # noqa: ARG002 - the port's arguments
         raise AssertionError("a held thread says nothing")
 
     async def flush(self, run_id: str) -> None:
@@ -52,8 +52,8 @@ class Silence:
         """Readers of a run that was said elsewhere find it when the thread is there again."""
         return _nothing()
 
-    async def forget(self, thread_id: str) -> None:
-        await (await self._reader(thread_id)).forget_tape(thread_id)
+    async def forget(self, thread_id: str, epoch: int) -> None:
+        await (await self._reader(thread_id)).forget_tape(thread_id, epoch)
 
 
 async def _nothing() -> AsyncGenerator[Batch, None]:

@@ -1,13 +1,24 @@
 """What threads and their directory need of others, so that they need not know them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
+
+from msgspec import Struct
 
 from actors.catalog import Catalog
 from actors.outcomes import Leaving, Notes, Outcome, Position, Say
 from actors.runtime import Batch, StateUpdate
 from storage.accounting import ModelCall, Recording
 from storage.records import Admission, Binding, Parking, Part, Run, Settlement, Stand, Thread, Wish
+
+
+class Hold(Struct, frozen=True):
+    """What a run writes with: the epoch for which its thread is held here."""
+
+    epoch: int
+    on_stale: Callable[[], object]
+    """Called on the home loop when a write is refused, because another actor holds the thread. The graph is told too,
+    and may go on as if nothing had happened."""
 
 
 class Work(Protocol):
@@ -32,7 +43,9 @@ class Work(Protocol):
 
 
 class ExecutorPort(Protocol):
-    def start(self, run: Run, say: Say, *, after_cancel: bool, human_id: str | None) -> Work:
+    """What writes comes with the epoch for which the thread is held; StaleError when we were replaced."""
+
+    def start(self, run: Run, say: Say, hold: Hold, *, after_cancel: bool, human_id: str | None) -> Work:
         """Execute the run; what it says comes on the loop that called this, in order and before its end.
 
         After a cancelled run, its input is led by an answer to each tool call that was left without one. `human_id`
@@ -40,13 +53,13 @@ class ExecutorPort(Protocol):
         """
         ...
 
-    async def roll_back(self, run: Run) -> None:
+    async def roll_back(self, run: Run, epoch: int) -> None:
         """Undo what a run wrote; it must not write any more."""
         ...
 
     async def position(self, thread_id: str, graph_id: str) -> Position: ...
 
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
+    async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]:
         """Write a checkpoint; where it is, as JSON, and where that leaves the thread."""
         ...
 
@@ -54,15 +67,15 @@ class ExecutorPort(Protocol):
         """Raise if the run asks for a checkpoint that does not exist, or has a context that its graph cannot take."""
         ...
 
-    async def forget(self, thread_id: str) -> None:
+    async def forget(self, thread_id: str, epoch: int) -> None:
         """Remove the thread's checkpoints."""
         ...
 
 
 class ScribePort(Protocol):
-    """Keeps what threads say, after they have said it."""
+    """Keeps what threads say, after they have said it. Of an actor that was replaced it keeps nothing more."""
 
-    def take(self, thread_id: str, part: Part) -> None: ...
+    def take(self, thread_id: str, epoch: int, part: Part) -> None: ...
 
     async def flush(self, run_id: str) -> None:
         """Return when all that a run has said is kept."""
@@ -78,7 +91,9 @@ class ScribePort(Protocol):
         """The run says no more."""
         ...
 
-    async def forget(self, thread_id: str) -> None: ...
+    async def forget(self, thread_id: str, epoch: int) -> None:
+        """Raises StaleError when we were replaced."""
+        ...
 
 
 class LedgerPort(Protocol):
@@ -149,12 +164,12 @@ class SlotPort(Protocol):
 
     async def position(self, thread_id: str, graph_id: str) -> Position: ...
 
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]: ...
+    async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]: ...
 
-    async def roll_back(self, run: Run) -> None: ...
+    async def roll_back(self, run: Run, epoch: int) -> None: ...
 
     async def check(self, run: Run) -> None: ...
 
-    async def forget(self, thread_id: str) -> None: ...
+    async def forget(self, thread_id: str, epoch: int) -> None: ...
 
-    async def forget_tape(self, thread_id: str) -> None: ...
+    async def forget_tape(self, thread_id: str, epoch: int) -> None: ...

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
+import psutil
 from msgspec.structs import replace
 
+from actors.addresses import process_id
 from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Leaving, Position
@@ -123,7 +125,7 @@ class RemoteLedger:
     async def told(self, told: Told) -> None:
         await self._ask("told", told)
 
-    async def garbage(self) -> list[str]:
+    async def garbage(self) -> list[tuple[str, int]]:
         return await self._ask("garbage")
 
     async def swept(self, thread_id: str) -> None:
@@ -227,6 +229,7 @@ class RemoteSlot:
         self.address = address
         self._handle = handle
         self._end = end
+        self._process = _process(process_id(address))
 
     async def catalog(self) -> Catalog:
         return await self._handle.call("catalog")
@@ -250,22 +253,33 @@ class RemoteSlot:
         await self._handle.call("outlive")
 
     async def kill(self) -> None:
+        """For good, also if it is stopped: then it hears of nothing else, and could wake up at any time."""
         self._end()
+        if self._process is not None:
+            with suppress(psutil.NoSuchProcess):  # nor is it another that has its number by now
+                self._process.kill()
 
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
-        return await self._handle.call("update", change, graph_id)
+    async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]:
+        return await self._handle.call("update", change, graph_id, epoch)
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await self._handle.call("position", thread_id, graph_id)
 
-    async def roll_back(self, run: Run) -> None:
-        await self._handle.call("roll_back", run)
+    async def roll_back(self, run: Run, epoch: int) -> None:
+        await self._handle.call("roll_back", run, epoch)
 
     async def check(self, run: Run) -> None:
         await self._handle.call("check", run)
 
-    async def forget(self, thread_id: str) -> None:
-        await self._handle.call("forget", thread_id)
+    async def forget(self, thread_id: str, epoch: int) -> None:
+        await self._handle.call("forget", thread_id, epoch)
 
-    async def forget_tape(self, thread_id: str) -> None:
-        await self._handle.call("forget_tape", thread_id)
+    async def forget_tape(self, thread_id: str, epoch: int) -> None:
+        await self._handle.call("forget_tape", thread_id, epoch)
+
+
+def _process(number: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(number)
+    except psutil.NoSuchProcess:
+        return None

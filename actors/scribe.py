@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from actors.runtime import Batch
 from actors.tape import OVERHEAD
+from storage.errors import StaleError
 from storage.records import Gap, Part
 from storage.tapes import Tapes
 
@@ -40,14 +41,14 @@ class Scribe:
         self._last: dict[str, int] = {}
         self._waiting = 0
 
-    def take(self, thread_id: str, part: Part) -> None:
-        """Write down a part, soon."""
+    def take(self, thread_id: str, epoch: int, part: Part) -> None:
+        """Write down a part, soon, if no later epoch has written by then."""
         previous = self._last.get(part.run_id, 0)
         self._last[part.run_id] = part.seq
         if self._waiting > MOST_WAITING:
             logger.error("The disk is too slow for what thread %s says; part %s is not kept", thread_id, part.seq)
             return
-        page = self._pages.get(part.run_id) or self._new_page(thread_id, part.run_id, previous)
+        page = self._pages.get(part.run_id) or self._new_page(thread_id, epoch, part.run_id, previous)
         page.parts.append(part)
         page.size += len(part.data) + OVERHEAD
         if page.size >= CHUNK_BYTES:
@@ -83,12 +84,12 @@ class Scribe:
         """The run says no more."""
         self._last.pop(run_id, None)
 
-    async def forget(self, thread_id: str) -> None:
-        await self._at_desk(partial(self._tapes.forget_thread, thread_id))
+    async def forget(self, thread_id: str, epoch: int) -> None:
+        await self._at_desk(partial(self._tapes.forget_thread, thread_id, epoch))
 
-    def _new_page(self, thread_id: str, run_id: str, previous: int) -> "_Page":
+    def _new_page(self, thread_id: str, epoch: int, run_id: str, previous: int) -> "_Page":
         timer = asyncio.get_running_loop().call_later(WRITTEN_AFTER, self._turn, run_id)
-        page = self._pages[run_id] = _Page(thread_id, previous, timer)
+        page = self._pages[run_id] = _Page(thread_id, epoch, previous, timer)
         return page
 
     def _turn(self, run_id: str) -> None:
@@ -96,12 +97,15 @@ class Scribe:
         if page := self._pages.pop(run_id, None):
             page.timer.cancel()
             self._waiting += page.size
-            writing = self._at_desk(partial(self._tapes.append, page.thread_id, page.previous, page.parts))
+            writing = self._at_desk(partial(self._tapes.append, page.thread_id, page.epoch, page.previous, page.parts))
             writing.add_done_callback(partial(self._written, page))
 
     def _written(self, page: "_Page", writing: "asyncio.Future[None]") -> None:
         self._waiting -= page.size
-        if not writing.cancelled() and (error := writing.exception()):
+        error = None if writing.cancelled() else writing.exception()
+        if isinstance(error, StaleError):
+            logger.info("What thread %s said in an earlier epoch is not kept", page.thread_id)
+        elif error:
             logger.error("What thread %s said could not be kept", page.thread_id, exc_info=error)
 
     def _at_desk(self, work: Callable[[], T]) -> "asyncio.Future[T]":
@@ -111,8 +115,9 @@ class Scribe:
 class _Page:
     """Parts of a run that wait to be written together."""
 
-    def __init__(self, thread_id: str, previous: int, timer: asyncio.TimerHandle) -> None:
+    def __init__(self, thread_id: str, epoch: int, previous: int, timer: asyncio.TimerHandle) -> None:
         self.thread_id = thread_id
+        self.epoch = epoch
         self.previous = previous
         self.timer = timer
         self.parts: list[Part] = []

@@ -66,8 +66,8 @@ class Slot(Host):
     async def history(self, thread_id: str, graph_id: str | None, wanted: History) -> bytes:
         return await self._executor.history(thread_id, graph_id, wanted)
 
-    async def update(self, change: StateUpdate, graph_id: str) -> tuple[bytes, Position]:
-        return await self._executor.update(change, graph_id)
+    async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]:
+        return await self._executor.update(change, graph_id, epoch)
 
     async def copy(self, thread_id: str, to: str) -> None:
         await self._executor.copy(thread_id, to)
@@ -83,20 +83,20 @@ class Slot(Host):
         async for batch in recalled(self._scribe, run, after):
             yield msgspec.msgpack.encode(batch)
 
-    async def forget_tape(self, thread_id: str) -> None:
-        await self._scribe.forget(thread_id)
+    async def forget_tape(self, thread_id: str, epoch: int) -> None:
+        await self._scribe.forget(thread_id, epoch)
 
     async def position(self, thread_id: str, graph_id: str) -> Position:
         return await self._executor.position(thread_id, graph_id)
 
-    async def roll_back(self, run: Run) -> None:
-        await self._executor.roll_back(run)
+    async def roll_back(self, run: Run, epoch: int) -> None:
+        await self._executor.roll_back(run, epoch)
 
     async def check(self, run: Run) -> None:
         await self._executor.check(run)
 
-    async def forget(self, thread_id: str) -> None:
-        await self._executor.forget(thread_id)
+    async def forget(self, thread_id: str, epoch: int) -> None:
+        await self._executor.forget(thread_id, epoch)
 
 
 async def open_slot(settings: SlotSettings, ledger: LedgerPort, rested: Callable[[str], None]) -> Slot:

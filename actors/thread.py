@@ -31,7 +31,7 @@ from actors.outcomes import Leaving, Position
 from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import StateUpdate, Submission
 from actors.voice import Voice
-from storage.errors import SenselessError, ServiceError, ThreadNotFoundError, UnavailableError
+from storage.errors import SenselessError, ServiceError, StaleError, ThreadNotFoundError, UnavailableError
 from storage.records import (
     END,
     Admission,
@@ -122,7 +122,7 @@ class ThreadActor:
                         await self.cancel(run_id, CancelAction.INTERRUPT, "the thread was deleted")
             if self._live:
                 await self._quiet.wait()
-            await self._executor.forget(self.thread_id)
+            await self._executor.forget(self.thread_id, self.epoch)
             await self.voice.forget()
             await self._ledger.delete_thread(self.thread_id, self.epoch)
             self._thread = None
@@ -139,7 +139,7 @@ class ThreadActor:
                 run = await asyncio.shield(live.settled)
             if self._lane.active is not None:
                 raise InFlightError(f"Thread {self.thread_id} has in-flight runs: {', '.join(self._live)}")
-            await self._executor.roll_back(run)
+            await self._executor.roll_back(run, self.epoch)
             await self._stand(await self._executor.position(self.thread_id, run.graph_id))
             await self._ledger.forget_run(run, self.epoch)
 
@@ -296,7 +296,7 @@ class ThreadActor:
                 raise ThreadNotFoundError(self.thread_id)
             if (graph_id := thread.metadata.get("graph_id")) is None:
                 raise SenselessError(f"Thread {self.thread_id} has no graph: no run has been made on it yet")
-            answer, position = await self._executor.update(change, graph_id)
+            answer, position = await self._executor.update(change, graph_id, self.epoch)
             await self._stand(position)
             return answer
 
@@ -407,7 +407,10 @@ class ThreadActor:
 
     def _let_go(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServiceError):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StaleError):  # another actor holds the thread, so nobody should find it here
+            self._around.on_lost()
+        elif error and not isinstance(error, ServiceError):
             logger.error("%s failed on thread %s", task.get_name(), self.thread_id, exc_info=error)
 
 

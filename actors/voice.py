@@ -39,7 +39,7 @@ class Voice:
     def say(self, run_id: str, event: str, data: bytes) -> Part:
         """Readers have it at once, the disk soon."""
         part = self.tape.append(run_id, event, data)
-        self._scribe.take(self._thread_id, part)
+        self._scribe.take(self._thread_id, self._epoch, part)
         if self.tape.reserved - self.tape.next_seq < NUMBERS_AHEAD and self._reserving is None:
             self._reserving = asyncio.create_task(self._reserve(), name=f"reserve for {self._thread_id}")
         return part
@@ -67,7 +67,7 @@ class Voice:
 
     async def forget(self) -> None:
         """Forget all that was said, on disk; `tape.clear` does so here."""
-        await self._scribe.forget(self._thread_id)
+        await self._scribe.forget(self._thread_id, self._epoch)
 
     async def _recalled(self, run_id: str, gap: Gap) -> AsyncGenerator[Batch, None]:
         """What is no longer in memory, from the disk; a gap only for what is not there either."""

@@ -26,9 +26,9 @@ def leave(writer: Writer, thread_id: str, gone_at: datetime) -> None:
     writer.put("garbage", "insert", [(thread_id, {"thread_id": thread_id, "due_at": gone_at + KEPT_FOR})])
 
 
-def due(db: DuckDBPyConnection) -> list[str]:
-    """Threads whose checkpoints and tapes may be removed now."""
-    return [thread_id for (thread_id,) in db.execute(_SQL["due"], {"limit": AT_ONCE}).fetchall()]
+def due(db: DuckDBPyConnection) -> list[tuple[str, int]]:
+    """Threads whose checkpoints and tapes may be removed now, with the epochs of those who held them last."""
+    return db.execute(_SQL["due"], {"limit": AT_ONCE}).fetchall()
 
 
 def sweep(writer: Writer, asked: Sequence[str]) -> list[None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from storage import queries, sqlite
+from storage import epochs, queries, sqlite
 from storage.records import Gap, Part, TapeLimits
 
 FILES = 8
@@ -38,11 +38,15 @@ class Tapes:
         self._limits = limits
         self._files: dict[int, sqlite3.Connection] = {}
 
-    def append(self, thread_id: str, previous_seq: int, parts: Sequence[Part]) -> None:
-        """Keep parts of a run that follow one another, and part `previous_seq` (0: nothing). Twice is once."""
+    def append(self, thread_id: str, epoch: int, previous_seq: int, parts: Sequence[Part]) -> None:
+        """Keep parts of a run that follow one another, and part `previous_seq` (0: nothing). Twice is once.
+
+        Raises StaleError if a later epoch of the thread has written already.
+        """
         first, last = parts[0], parts[-1]
         data = zlib.compress(msgspec.msgpack.encode(parts), LEVEL)
         with self._file(thread_id) as db:
+            epochs.hold(db, thread_id, epoch)
             row = (thread_id, first.run_id, previous_seq, first.seq, last.seq, last.ms, len(data), data)
             db.execute(_SQL["append"], row)
             while self._size(db, first.run_id) > self._limits.run_bytes:
@@ -67,16 +71,19 @@ class Tapes:
         """Whether anything of a run is kept."""
         return self._file(thread_id).execute(_SQL["keeps"], (run_id,)).fetchone() is not None
 
-    def forget_thread(self, thread_id: str) -> None:
+    def forget_thread(self, thread_id: str, epoch: int) -> None:
+        """Raises StaleError as `append` does."""
         with self._file(thread_id) as db:
+            epochs.hold(db, thread_id, epoch)
             db.execute(_SQL["forget_thread"], (thread_id,))
 
     def prune(self, now_ms: int) -> None:
-        """Forget what is too old, then what is too much."""
+        """Forget what is too old, then what is too much, then who wrote it."""
         for number in range(FILES):
             with self._numbered(number) as db:
                 db.execute(_SQL["forget_older"], (now_ms - int(self._limits.hours * 3_600_000),))
                 self._trim(db)
+                db.execute(_SQL["forget_epochs"])
 
     def close(self) -> None:
         for db in self._files.values():
@@ -117,4 +124,5 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite.connect(path)
     for name in ("create", "by_thread", "by_age"):
         db.execute(_SQL[name])
+    epochs.create(db)
     return db

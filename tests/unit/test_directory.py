@@ -1,14 +1,17 @@
 """A new directory takes over the slots of the last; whoever waits for a thread to move hears of it, and waits no longer
-than it said."""
+than it said; garbage is removed in the name of whoever held it last."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from actors import directory as directory_module
 from actors.directory import Directory, DirectorySettings, _Turn
 from actors.errors import GoneError
+from actors.pool import Pool, Slot, SlotStatus
 from actors.project import RunLimits
+from storage.errors import StaleError
 
 
 async def test_a_wait_for_a_move_ends_with_the_move():
@@ -109,3 +112,53 @@ async def test_a_slot_that_answers_late_is_used_if_it_is_free(monkeypatch):
     assert await taken.reader("x") == slow.address
     assert not slow.ended.is_set()
     await taken.close()
+
+
+class Sweeping:
+    """A slot and a ledger that write down what is removed; threads that were made again are in later hands."""
+
+    def __init__(self):
+        self.removed = []
+        self.made_again = set()
+
+    async def forget(self, thread_id, epoch):
+        if thread_id in self.made_again:
+            raise StaleError
+        self.removed.append(("checkpoints", thread_id, epoch))
+
+    async def forget_tape(self, thread_id, epoch):
+        self.removed.append(("tape", thread_id, epoch))
+
+    async def swept(self, thread_id):
+        self.removed.append(("garbage", thread_id))
+
+
+@pytest.fixture
+def sweeping():
+    return Sweeping()
+
+
+@pytest.fixture
+async def sweeper(sweeping):
+    limits = RunLimits(grace=1, timeout=1, waiting=1)
+    directory = Directory(DirectorySettings(warm=1, most=1, limits=limits), cast(Any, sweeping), cast(Any, None))
+    directory._slots[1] = cast(Any, sweeping)
+    directory._pool = Pool(warm=1, most=1, slots={1: Slot(SlotStatus.FREE)})
+    return directory
+
+
+async def test_garbage_is_removed_in_the_name_of_whoever_held_it_last(sweeper, sweeping):
+    await sweeper._remove("t1", 3)
+    assert sweeping.removed == [("checkpoints", "t1", 3), ("tape", "t1", 3), ("garbage", "t1")]
+
+
+async def test_what_is_made_again_is_no_garbage(sweeper, sweeping):
+    sweeping.made_again.add("t1")
+    await sweeper._remove("t1", 3)
+    sweeper._places["t2"] = None
+    await sweeper._remove("t2", 3)
+    with sweeper._attended("t3"):
+        await sweeper._remove("t3", 3)
+    assert sweeping.removed == []
+    await sweeper._remove("t3", 3)
+    assert len(sweeping.removed) == 3

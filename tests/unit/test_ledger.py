@@ -215,7 +215,7 @@ async def test_a_temporary_thread_goes_with_its_run_and_leaves_garbage_for_a_whi
         await ledger.run("t1", run.run_id)
     for thread_id in ("t1", None):
         assert (await ledger.run(thread_id, run.run_id, lately=True)).status == RunStatus.SUCCESS
-    assert await ledger.garbage() == ["t1"]
+    assert await ledger.garbage() == [("t1", 1)], "with the epoch of whoever held it last"
     await ledger.swept("t1")
     assert await ledger.garbage() == []
     with pytest.raises(RunNotFoundError):

@@ -18,6 +18,42 @@ SELECT checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, val
 INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: fence_checkpoints
+-- Within the statement itself, so under the lock of whoever writes. `epoch_held` is a function of the connection, so
+-- the trigger is the connection's as well. A thread of the graph's own, which no actor holds, has no epoch and no fence.
+CREATE TEMP TRIGGER IF NOT EXISTS fence_checkpoints BEFORE INSERT ON main.checkpoints
+WHEN (SELECT epoch FROM epochs WHERE thread_id = new.thread_id) > epoch_held(new.thread_id)
+BEGIN
+    SELECT raise(ABORT, 'another actor holds this thread');
+END;
+
+-- name: fence_writes
+CREATE TEMP TRIGGER IF NOT EXISTS fence_writes BEFORE INSERT ON main.writes
+WHEN (SELECT epoch FROM epochs WHERE thread_id = new.thread_id) > epoch_held(new.thread_id)
+BEGIN
+    SELECT raise(ABORT, 'another actor holds this thread');
+END;
+
+-- name: fence_lost_checkpoints
+CREATE TEMP TRIGGER IF NOT EXISTS fence_lost_checkpoints BEFORE DELETE ON main.checkpoints
+WHEN (SELECT epoch FROM epochs WHERE thread_id = old.thread_id) > epoch_held(old.thread_id)
+BEGIN
+    SELECT raise(ABORT, 'another actor holds this thread');
+END;
+
+-- name: fence_lost_writes
+CREATE TEMP TRIGGER IF NOT EXISTS fence_lost_writes BEFORE DELETE ON main.writes
+WHEN (SELECT epoch FROM epochs WHERE thread_id = old.thread_id) > epoch_held(old.thread_id)
+BEGIN
+    SELECT raise(ABORT, 'another actor holds this thread');
+END;
+
+-- name: drop_checkpoints
+DELETE FROM checkpoints WHERE thread_id = $thread_id;
+
+-- name: drop_writes
+DELETE FROM writes WHERE thread_id = $thread_id;
+
 -- name: any
 SELECT 1 FROM checkpoints WHERE thread_id = $thread_id LIMIT 1;
 

@@ -39,6 +39,10 @@ DELETE FROM chunks WHERE thread_id = ?;
 -- name: forget_older
 DELETE FROM chunks WHERE last_ms < ?;
 
+-- name: forget_epochs
+-- Of threads of which nothing is kept: what a woken actor of theirs might add is soon too old as well.
+DELETE FROM epochs WHERE thread_id NOT IN (SELECT thread_id FROM chunks);
+
 -- name: size
 SELECT coalesce(sum(size), 0) FROM chunks;
 
