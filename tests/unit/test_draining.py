@@ -104,13 +104,13 @@ class Executor:
         self.on_cancel, self.works, self.started = on_cancel, [], asyncio.Event()
         self.rolled_back = []
 
-    def start(self, run, say, **_):
+    def start(self, run, say, *_, **__):
         del say
         self.works.append(Work(run, self.on_cancel))
         self.started.set()
         return self.works[-1]
 
-    async def roll_back(self, run):
+    async def roll_back(self, run, epoch):
         self.rolled_back.append(run.run_id)
 
     async def position(self, *_):
@@ -123,7 +123,7 @@ class Mute(Silence):
     def __init__(self):
         super().__init__(None)
 
-    def take(self, thread_id, part):
+    def take(self, thread_id, epoch, part):
         """What is said is heard, and not kept."""
 
 
