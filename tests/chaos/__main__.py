@@ -30,7 +30,7 @@ def main() -> int:
             seconds=given.minutes * 60 / len(seeds),
             clients=given.clients,
             threads=given.threads,
-            everything=True,
+            thorough=True,
         )
         verdict = hold(plan, folder)
         sys.stdout.write(report.table(verdict) + "\n\n")

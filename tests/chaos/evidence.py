@@ -154,6 +154,14 @@ async def states(urls: list[str], told: Told) -> dict[str, list[str]]:
     return found
 
 
+def busy(trial: Path) -> set[int]:
+    """Processes in which a step has begun and not ended."""
+    found: dict[tuple[int, str], int] = {}
+    for one in (one for path in trial.glob("*.steps") for one in _lines(path, Step)):
+        found[one.pid, one.run_id] = found.get((one.pid, one.run_id), 0) + (1 if one.what == "begins" else -1)
+    return {pid for (pid, _), open_now in found.items() if open_now}
+
+
 def on_disk(data: Path, trial: Path) -> dict[str, Any]:
     """What can be read without a server, as parts of `Evidence`."""
     offline = Offline(data)

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 import httpx
 import psutil
 
+from tests.chaos import evidence
 from tests.chaos.client import Client, Wanted
 from tests.chaos.told import Hit, Recovered, Told, Wronged
 from tests.chaos.world import World, stopped
@@ -21,11 +22,14 @@ BETWEEN = (0.3, 2.0)
 """Seconds of peace after a recovery."""
 
 STILL = (0.5, 3.0)
-"""Seconds that a process stands still; a slot that is silent for ten would be killed."""
+"""Seconds that a process stands still, and is missed by nobody."""
+
+ASLEEP = (11.0, 16.0)
+"""Seconds that a slot stands still which is missed after ten: its thread is elsewhere when it wakes up."""
 
 
 class Killer:
-    def __init__(self, world: World, seed: int, told: Told, *, everything: bool) -> None:
+    def __init__(self, world: World, seed: int, told: Told, *, thorough: bool) -> None:
         self._world = world
         self._dice = random.Random(f"{seed} killer")
         self._told = told
@@ -40,8 +44,8 @@ class Killer:
             self._second: 1,
             self._still: 3,
         }
-        if everything:
-            self._blows[self._everything] = 1
+        if thorough:
+            self._blows |= {self._everything: 1, self._asleep: 1}
 
     async def go_on(self, until: float) -> None:
         """Every kind of blow once, in any order, and then any, until that moment."""
@@ -56,7 +60,9 @@ class Killer:
     # Blows
 
     async def _slot(self) -> None:
-        await self._kill("slot", self._world.actors("Slot"))
+        """One at work, if there is any."""
+        slots, busy = self._world.actors("Slot"), evidence.busy(self._world.trial)
+        await self._kill("slot", [slot for slot in slots if slot.pid in busy] or slots)
 
     async def _slots(self) -> None:
         victims = self._world.actors("Slot")
@@ -85,12 +91,19 @@ class Killer:
     async def _still(self) -> None:
         kind = self._dice.choice(["slot", "slot", "gateway", "ledger", "directory"])
         among = self._world.gateways() if kind == "gateway" else self._world.actors(kind.capitalize())
+        await self._stop(f"{kind} stopped", among, STILL)
+
+    async def _asleep(self) -> None:
+        slots, busy = self._world.actors("Slot"), evidence.busy(self._world.trial)
+        await self._stop("slot asleep", [slot for slot in slots if slot.pid in busy] or slots, ASLEEP)
+
+    async def _stop(self, kind: str, among: list[psutil.Process], how_long: tuple[float, float]) -> None:
         if among:
             victim = self._dice.choice(among)
-            began = self._hit(f"{kind} stopped", [victim.pid])
+            began = self._hit(kind, [victim.pid])
             with suppress(psutil.NoSuchProcess), stopped(victim):
-                await asyncio.sleep(self._dice.uniform(*STILL))
-            await self._recover(f"{kind} stopped", began)
+                await asyncio.sleep(self._dice.uniform(*how_long))
+            await self._recover(kind, began)
 
     async def _everything(self) -> None:
         began = self._hit("everything", [process.pid for process in self._world.processes()])

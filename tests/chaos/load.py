@@ -189,7 +189,7 @@ class Load:
         thread_id = given.pop("thread_id") if "thread_id" in given else self._a_thread(dice)
         body = {
             "assistant_id": "trial",
-            "input": {"word": word, "how": how, "seconds": dice.choice([0, 0.2, 0.6, 1.5])},
+            "input": {"word": word, "how": how, "seconds": dice.choice([0, 0.3, 1, 2.5])},
             "metadata": {"word": word, "how": how},
             "if_not_exists": "create",
             "multitask_strategy": _weighed(dice, STRATEGIES),

@@ -21,8 +21,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     seconds: float
     clients: int = 6
     threads: int = 4
-    everything: bool = False
-    """Whether all processes are killed at once now and then, and at the end."""
+    thorough: bool = False
+    """Whether all processes are killed at once now and then, and at the end; and slots sleep until they are missed."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ def hold(plan: Plan, folder: Path) -> Verdict:
     told = Told()
     with a_world(folder) as world:
         replays, states = asyncio.run(_happen(plan, world, told))
-        if plan.everything:
+        if plan.thorough:
             world.kill_all()
         else:
             world.close()
@@ -54,7 +54,7 @@ def hold(plan: Plan, folder: Path) -> Verdict:
 
 async def _happen(plan: Plan, world: World, told: Told) -> tuple[Told, dict[str, list[str]]]:
     load = Load(world.urls, plan.seed, told, clients=plan.clients, threads=plan.threads)
-    killer = Killer(world, plan.seed, told, everything=plan.everything)
+    killer = Killer(world, plan.seed, told, thorough=plan.thorough)
     living = asyncio.create_task(load.go_on())
     await killer.go_on(time.monotonic() + plan.seconds)
     load.stop()
