@@ -28,7 +28,7 @@ from tests.chaos.told import (
 )
 from tests.system.sse import FRAME
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds for which somebody asks again; a server that has not answered by then has broken its promise."""
 
 PAUSE = 0.5

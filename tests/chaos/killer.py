@@ -15,7 +15,7 @@ from tests.chaos.client import Client, Wanted
 from tests.chaos.told import Hit, Recovered, Told, Wronged
 from tests.chaos.world import World, stopped
 
-RECOVERY = 60.0
+RECOVERY = 90.0
 """Seconds after which what was killed must be back."""
 
 BETWEEN = (0.3, 2.0)
