@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from actors.catalog import Catalog
+from actors.errors import GoneError
 from actors.host import Host
 from actors.lobby import Elsewhere, Silence
 from actors.pool import (
@@ -230,7 +231,7 @@ class Directory:
             async with self._moving(thread_id):
                 left = await self.lobby.let_go(thread_id)
                 self._places.pop(thread_id, None)
-                slot = self._slots[number]
+                slot = self._hired(number)
                 await slot.bind(await self._ledger.bind(thread_id, handed_over=left.unfinished))
                 self._places[thread_id] = slot
         except Exception:  # the ledger or the slot is away: the thread waits for the next
@@ -274,6 +275,11 @@ class Directory:
         logger.warning("Slot %s cannot be taken over, and is ended", number)
         await slot.kill()
         self._feed(Fell(number))
+
+    def _hired(self, number: int) -> SlotPort:
+        if (slot := self._slots.get(number)) is None:
+            raise GoneError
+        return slot
 
     def _hire(self, number: int, slot: SlotPort) -> None:
         self._slots[number] = slot
@@ -356,8 +362,8 @@ class Directory:
             await self._ledger.swept(thread_id)
 
     async def _ping(self, number: int) -> None:
-        slot, thread_id = self._slots.get(number), self._pool.slots[number].thread_id
-        if slot is None or thread_id is None:
+        slot, known = self._slots.get(number), self._pool.slots.get(number)
+        if slot is None or known is None or (thread_id := known.thread_id) is None:  # it has fallen, or is free by now
             return
         try:
             idle = await asyncio.wait_for(slot.ping(), SILENT_AFTER)

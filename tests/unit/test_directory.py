@@ -162,3 +162,10 @@ async def test_what_is_made_again_is_no_garbage(sweeper, sweeping):
     assert sweeping.removed == []
     await sweeper._remove("t3", 3)
     assert len(sweeping.removed) == 3
+
+
+async def test_a_slot_that_falls_between_the_sweep_and_its_ping_does_not_end_the_sweep():
+    taken = directory()
+    await taken.open()
+    await taken._ping(9)
+    await taken.close()
