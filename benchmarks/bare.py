@@ -35,6 +35,10 @@ class Bare:
             REPLY.graph: tokens.compile(checkpointer=saver),
         }
 
+    @property
+    def pid(self) -> None:
+        """It is no server."""
+
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator["Bare", None]:
         yield self

@@ -30,11 +30,16 @@ class HttpClient:
         return msgspec.json.decode(answer.body)["thread_id"]
 
     async def stream(self, thread_id: str, workload: Workload) -> Reading:
-        answer = await self.post(f"/threads/{thread_id}/runs/stream", _create(workload))
-        events = answer.events
-        if events.failed or events.count < workload.least:
-            raise MeasuringError(f"A stream of {workload.graph} failed or broke off after {events.count} events.")
-        return Reading(events.first, events.spoke, events.count, answer.size)
+        return _whole(await self.post(f"/threads/{thread_id}/runs/stream", _create(workload)), workload)
+
+    async def background(self, thread_id: str, workload: Workload) -> str:
+        """Have a run accepted, which nobody waits for."""
+        answer = await self.post(f"/threads/{thread_id}/runs", _create(workload))
+        return msgspec.json.decode(answer.body)["run_id"]
+
+    async def join(self, thread_id: str, run_id: str, workload: Workload) -> Reading:
+        """Take everything that a run says, from its first event on."""
+        return _whole(await self._ask("GET", f"/threads/{thread_id}/runs/{run_id}/stream"), workload)
 
     async def wait(self, thread_id: str, workload: Workload) -> Reading:
         answer = await self.post(f"/threads/{thread_id}/runs/wait", _create(workload))
@@ -46,6 +51,7 @@ class HttpClient:
         return await self._ask("POST", path, msgspec.json.encode(body))
 
     async def is_up(self) -> bool:
+        """Also leaves the connection open, for what is asked next."""
         try:
             await self._ask("GET", "/ok")
         except MeasuringError:
@@ -64,6 +70,7 @@ class HttpClient:
                 connection = await self._connected()
                 answer = await connection.ask(head.encode() + body)
         except OSError as error:  # a TimeoutError is one as well
+            self.close()  # what still comes belongs to nobody
             raise MeasuringError(f"{method} {path}: {error or 'no answer'}") from error
         if answer.status != 200:
             raise MeasuringError(f"{method} {path} answered {answer.status}: {answer.body[:500].decode()}")
@@ -84,6 +91,13 @@ async def connected(url: str) -> AsyncGenerator[HttpClient, None]:
         yield client
     finally:
         client.close()
+
+
+def _whole(answer: Answer, workload: Workload) -> Reading:
+    events = answer.events
+    if events.failed or events.count < workload.least:
+        raise MeasuringError(f"A stream of {workload.graph} failed or broke off after {events.count} events.")
+    return Reading(events.first, events.spoke, events.count, answer.size, events.delays)
 
 
 def _create(workload: Workload) -> dict[str, Any]:

@@ -9,10 +9,21 @@ from msgspec import Struct
 
 class Unit(StrEnum):
     MILLISECONDS = "ms"
+    SECONDS = "s"
+    MICROSECONDS = "µs"
+    """Of CPU."""
+    MEGABYTES = "MB"
+    PERCENT = "%"
+    COUNT = "times"
+    """Of what should not happen at all."""
     RUNS = "runs/s"
     EVENTS = "events/s"
     BYTES = "bytes"
     """Neither more nor less is better; said so that others can be compared."""
+
+
+RATES = (Unit.RUNS, Unit.EVENTS)
+"""Of these, more is better; of the others, less."""
 
 
 class Figure(Struct, frozen=True, kw_only=True):
@@ -38,15 +49,15 @@ def latency(name: str, seconds: Sequence[float]) -> Figure:
     )
 
 
+def middle(name: str, unit: Unit, values: Sequence[float]) -> Figure:
+    """What was measured more than once, and too seldom for percentiles."""
+    return Figure(name=name, unit=unit, value=median(values), samples=len(values))
+
+
 def advantage(ours: Figure, theirs: Figure) -> float | None:
     """How many times better ours is; None where neither is better."""
-    match ours.unit:
-        case Unit.MILLISECONDS:
-            return theirs.value / ours.value
-        case Unit.RUNS | Unit.EVENTS:
-            return ours.value / theirs.value
-        case Unit.BYTES:
-            return None
+    better, worse = (ours, theirs) if ours.unit in RATES else (theirs, ours)
+    return None if ours.unit is Unit.BYTES or not worse.value else better.value / worse.value
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float | None:

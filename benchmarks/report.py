@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure, Unit, advantage
-
-CEILING = "ceiling"
+from benchmarks.subject import CEILING
+from benchmarks.targets import TARGETS, AtLeast, AtMost, Outcome, Target, TimesOwn, TimesSubject, Verdict, judge
 
 _OURS = ("treadle", "langgraph", "langchain-core", "ray", "litestar", "uvicorn", "duckdb")
 
@@ -40,6 +40,13 @@ class Answers(Struct, frozen=True):
 class Report(Struct, frozen=True):
     conditions: Conditions
     answers: list[Answers]
+    verdicts: list[Verdict]
+    """On the targets of the questions that were asked."""
+
+
+def verdicts(answers: list[Answers], ours: str) -> list[Verdict]:
+    found = {answer.name: answer.figures for answer in answers}
+    return [judge(target, found, ours) for target in TARGETS if target.question in found]
 
 
 def conditions(arguments: list[str], notes: list[str], peers: dict[str, dict[str, str]]) -> Conditions:
@@ -61,6 +68,9 @@ def show(report: Report, console: Console) -> None:
         console.print(_table(answer.figures))
     given = report.conditions
     console.print()
+    if report.verdicts:
+        console.print(_judged(report.verdicts))
+        console.print()
     console.print("A time is: median / p95 / p99, with a dash where too few were measured.", highlight=False)
     console.print("vs: how many times better the first column is.", highlight=False)
     for note in given.notes:
@@ -70,6 +80,42 @@ def show(report: Report, console: Console) -> None:
         console.print(f"{where}: {listed}", highlight=False)
     console.print(f"Python {given.python}; {given.machine}; commit {given.commit}", highlight=False)
     console.print(f"$ {given.command}", highlight=False, soft_wrap=True)
+
+
+def wanted(target: Target) -> str:
+    """As a reader says it: `p99 at most 25 ms`."""
+    match target.comparison:
+        case AtMost(bound, p99):
+            return f"{'p99 ' if p99 else ''}at most {bound:,g} {target.unit}"
+        case AtLeast(bound):
+            return f"at least {bound:,g} {target.unit}"
+        case TimesSubject(bound, subject):
+            return f"{bound:g} times {subject}"
+        case TimesOwn(bound, figure):
+            return f"{bound:g} times {figure}"
+
+
+def reached(verdict: Verdict) -> str:
+    if verdict.measured is None:
+        return verdict.why
+    match verdict.target.comparison:
+        case AtMost() | AtLeast():
+            return f"{_short(verdict.measured)} {verdict.target.unit}"
+        case TimesSubject() | TimesOwn():
+            return f"{_short(verdict.measured)} times"
+
+
+_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.NOT_MEASURED: "yellow"}
+
+
+def _judged(verdicts: list[Verdict]) -> Table:
+    table = Table("", "", "target", "measured", "")
+    for verdict in verdicts:
+        target, style = verdict.target, _STYLES[verdict.outcome]
+        table.add_row(
+            target.question, target.figure, wanted(target), reached(verdict), f"[{style}]{verdict.outcome}[/]"
+        )
+    return table
 
 
 def _table(figures: dict[str, list[Figure]]) -> Table:
@@ -91,7 +137,7 @@ def _value(figure: Figure | None) -> str:
     if figure is None:
         return "-"
     if figure.unit is not Unit.MILLISECONDS:
-        return f"{figure.value:,.0f}"
+        return _short(figure.value)
     return " / ".join("-" if time is None else f"{time:,.1f}" for time in (figure.value, figure.p95, figure.p99))
 
 
@@ -99,7 +145,12 @@ def _ratio(ours: Figure | None, theirs: Figure | None) -> str:
     better = advantage(ours, theirs) if ours and theirs else None
     if better is None:
         return "-"
-    return f"{better:,.0f}" if better >= 100 else f"{better:.2f}"
+    return _short(better)
+
+
+def _short(value: float) -> str:
+    """Three digits, or as many as there are before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _commit() -> str:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from enum import StrEnum
 from importlib.metadata import distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from benchmarks.client import HttpClient, connected
+from benchmarks.processes import Family
 from benchmarks.subject import MeasuringError
 
 HERE = Path(__file__).parent
@@ -32,21 +34,44 @@ _OFFLINE = {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LA
 """Nobody is measured while telling a third party about it."""
 
 
+class Needs(StrEnum):
+    """Of a question that does not want a Treadle of its own."""
+
+    ANY = "any server"
+    NOTHING = "no server: it starts what it needs"
+
+
+class Pool(Struct, frozen=True):
+    """The slots of a Treadle that is started for a question."""
+
+    warm: int
+    most: int
+
+
 class Server(Struct, frozen=True):
     """A server that speaks the Platform dialect."""
 
     url: str
+    pid: int | None = None
+    """Of its first process, if it was started here."""
+
+    @property
+    def family(self) -> Family:
+        """Raises MeasuringError if its processes are somebody else's."""
+        if self.pid is None:
+            raise MeasuringError(f"{self.url} was not started here, so its processes cannot be measured.")
+        return Family(self.pid)
 
     def connect(self) -> AbstractAsyncContextManager[HttpClient]:
         return connected(self.url)
 
 
 @asynccontextmanager
-async def treadle(slots: int) -> AsyncGenerator[Server, None]:
+async def treadle(pool: Pool) -> AsyncGenerator[Server, None]:
     port = _free_port()
     with TemporaryDirectory(prefix="bench-") as folder:
         options = ["--config", str(HERE / "langgraph.json"), "--data", f"{folder}/data", "--port", str(port)]
-        command = [str(OURS / "treadle"), "dev", *options, "--warm", str(slots), "--max", str(slots)]
+        command = [str(OURS / "treadle"), "dev", *options, "--warm", str(pool.warm), "--max", str(pool.most)]
         async with _started("treadle", port, command, folder) as server:
             yield server
 
@@ -108,7 +133,7 @@ async def _started(
             *command, cwd=cwd or folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        server = Server(f"http://127.0.0.1:{port}")
+        server = Server(f"http://127.0.0.1:{port}", process.pid)
         await _until_ready(name, server, process, log)
         yield server
     finally:

@@ -1,11 +1,19 @@
 """What is measured, seen from a question: anything that makes threads and runs graphs on them."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from msgspec import Struct
 
 from benchmarks.workloads import Workload
+
+PEER = "langgraph-dev"
+"""The reference server."""
+BARE = "bare"
+"""The graphs without a server."""
+CEILING = "ceiling"
+"""The measuring client with a server that does nothing."""
 
 
 class MeasuringError(Exception):
@@ -21,6 +29,8 @@ class Reading(Struct, frozen=True):
     """The first event of the graph."""
     events: int
     bytes: int
+    delays: Sequence[float] = ()
+    """Seconds from when the model said a token until it was here, of tokens that say when."""
 
 
 class Client(Protocol):
@@ -38,4 +48,9 @@ class Client(Protocol):
 
 
 class Subject(Protocol):
+    @property
+    def pid(self) -> int | None:
+        """The first process of a server, if it was started here."""
+        ...
+
     def connect(self) -> AbstractAsyncContextManager[Client]: ...

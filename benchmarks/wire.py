@@ -11,6 +11,11 @@ _ERROR = b"\nevent: error"
 _KEPT = len(_ERROR) - 1
 """An event's name may be cut in two by the network; this much of the past is enough to see it whole."""
 
+_STAMP = re.compile(rb'"content": ?"@([0-9.]+)@')
+"""When a token was said, by `time.perf_counter`, which all processes of a machine share; models with a pace say it."""
+_LONGEST_STAMP = 48
+"""Bytes."""
+
 _SAID_BY_THE_GRAPH = re.compile(rb"\nevent:(?! ?metadata)[^\r\n]+\r?\n")
 
 
@@ -24,8 +29,11 @@ class Events:
         """When the first event came, whatever it is."""
         self.spoke: float | None = None
         """When the graph first said something: `metadata` is the server's own word."""
+        self.delays: list[float] = []
+        """Seconds from when a token was said until it came, of tokens that say when."""
         self._opening = b"\n"
         self._tail = b"\n"
+        self._unread = b""
 
     def feed(self, piece: bytes, now: float) -> None:
         if self.spoke is None:
@@ -37,6 +45,14 @@ class Events:
         self._tail = text[-_KEPT:]
         if self.first is None and self.count:
             self.first = now
+        self._read_stamps(piece, now)
+
+    def _read_stamps(self, piece: bytes, now: float) -> None:
+        text, read = self._unread + piece, 0
+        for stamp in _STAMP.finditer(text):
+            self.delays.append(now - float(stamp[1]))
+            read = stamp.end()
+        self._unread = text[max(read, len(text) - _LONGEST_STAMP) :]
 
     def _listen(self, piece: bytes, now: float) -> None:
         self._opening += piece

@@ -7,6 +7,7 @@ nothing of ours.
 import asyncio
 import random
 import string
+import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 TOKENS = 200
 SEED = 2024
+
+PACE = 0.02
+"""Seconds between two tokens of a model that keeps a pace."""
 
 
 class Workload(NamedTuple):
@@ -32,6 +36,8 @@ class Workload(NamedTuple):
 
 TRIVIAL = Workload("trivial", "values", least=2)
 REPLY = Workload("tokens", "messages-tuple", least=TOKENS)
+PACED = Workload("paced", "messages-tuple", least=TOKENS)
+"""A reply of 4 s, as a model says it. Each token is when it was said, such as `@1234.567@`."""
 
 
 class Talker(BaseChatModel):
@@ -52,12 +58,25 @@ class Talker(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
 
+class Clock(Talker):
+    """A model that says what time it is, 50 times a second. However late it is woken, it goes on in its pace."""
+
+    async def _astream(self, *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+        due = time.perf_counter()
+        for _word in self.words:
+            due += PACE
+            await asyncio.sleep(due - time.perf_counter())
+            yield ChatGenerationChunk(message=AIMessageChunk(content=f"@{time.perf_counter():.6f}@"))
+
+
 def _word(chance: random.Random) -> str:
     return "".join(chance.choices(string.ascii_lowercase, k=chance.randint(1, 8))) + " "
 
 
 _chance = random.Random(SEED)
-_talker = Talker(words=tuple(_word(_chance) for _ in range(TOKENS)))
+_words = tuple(_word(_chance) for _ in range(TOKENS))
+_talker = Talker(words=_words)
+_clock = Clock(words=_words)
 
 
 async def _say(state: MessagesState) -> dict[str, list[BaseMessage]]:
@@ -68,5 +87,10 @@ async def _talk(state: MessagesState) -> dict[str, list[BaseMessage]]:
     return {"messages": [await _talker.ainvoke(state["messages"])]}
 
 
+async def _tell(state: MessagesState) -> dict[str, list[BaseMessage]]:
+    return {"messages": [await _clock.ainvoke(state["messages"])]}
+
+
 trivial = StateGraph(MessagesState).add_node("say", _say).add_edge(START, "say").add_edge("say", END)
 tokens = StateGraph(MessagesState).add_node("talk", _talk).add_edge(START, "talk").add_edge("talk", END)
+paced = StateGraph(MessagesState).add_node("tell", _tell).add_edge(START, "tell").add_edge("tell", END)

@@ -7,8 +7,10 @@ from time import perf_counter
 
 from benchmarks.figures import Figure, latency
 from benchmarks.load import Plan
-from benchmarks.subject import Subject
+from benchmarks.subject import BARE, CEILING, PEER, Subject
 from benchmarks.workloads import REPLY
+
+BESIDE = (PEER, BARE, CEILING)
 
 MOST = 200
 """Samples, for servers that are quick: enough for a p99."""

@@ -5,7 +5,9 @@ Every run has a thread of its own, created within the time. It is waited for, or
 
 from benchmarks.figures import Figure, Unit
 from benchmarks.load import Plan, Run, awaited_trivial, streamed_trivial, together
-from benchmarks.subject import Subject
+from benchmarks.subject import BARE, CEILING, PEER, Subject
+
+BESIDE = (PEER, BARE, CEILING)
 
 CLIENTS = (1, 10)
 KINDS: dict[str, Run] = {"waited for": awaited_trivial, "streamed": streamed_trivial}

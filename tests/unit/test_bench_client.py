@@ -68,6 +68,22 @@ def test_a_graph_that_says_nothing_has_not_spoken():
     assert counted(METADATA).spoke is None
 
 
+def test_each_token_that_says_when_it_was_said_is_timed_once_wherever_the_stream_is_cut():
+    said = b"".join(b'event: messages\r\ndata: [{"content":"@%d.5@","id":"1"},{}]\r\n\r\n' % at for at in (7, 8, 9))
+    for cut in range(1, len(said)):
+        events = Events()
+        events.feed(said[:cut], 20)
+        events.feed(said[cut:], 20)
+        assert events.delays == [12.5, 11.5, 10.5]
+
+
+def test_a_token_is_timed_when_all_of_its_time_has_come():
+    events = Events()
+    events.feed(b'data: [{"content":"@7.', 8)
+    events.feed(b'5@"}', 9)
+    assert events.delays == [1.5]
+
+
 def test_a_failure_is_seen_wherever_its_name_is_cut():
     failing = METADATA + b'event: error\r\ndata: {"error":"ValueError"}\r\n\r\n'
     assert all(counted(failing[:cut], failing[cut:]).failed for cut in range(1, len(failing)))
@@ -122,6 +138,11 @@ async def test_one_connection_carries_one_run_after_another(client):
         reading = await client.stream(thread_id, workload)
         assert reading.events == workload.least + 2
         assert reading.first is not None
+
+
+async def test_a_run_can_be_joined(client):
+    reading = await client.join(await client.new_thread(), "the-run", REPLY)
+    assert reading.events == REPLY.least + 2
 
 
 async def test_a_stream_with_too_few_events_is_no_measurement(client):
