@@ -56,15 +56,18 @@ async def test_whoever_is_refused_is_counted(monkeypatch, constant):
     assert figures["clients: 128, refused or broken off"].value == 128
 
 
-async def test_items_are_shared_out_once_each(constant):
+async def test_items_are_shared_out_once_each_among_all_clients(constant):
     taken: list[int] = []
+    takers: set[Any] = set()
 
     async def take(client: Any, item: int) -> None:
         await client.new_thread()
         taken.append(item)
+        takers.add(client)
 
     await share(constant, 7, iter(range(50)), take)
     assert sorted(taken) == list(range(50))
+    assert len(takers) == 7
     assert len(await many_threads(constant, 40)) == 40
 
 
