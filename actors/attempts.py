@@ -29,13 +29,18 @@ from actors.outcomes import Position, Say
 from actors.ports import ExecutorPort, Hold, LedgerPort, ScribePort, Work
 from actors.project import RunLimits
 from actors.voice import Voice
-from storage.errors import ServiceError, StaleError
-from storage.records import END, METADATA, Binding, Failure, Parking, Part, Run, RunStatus, Settlement
+from storage.accounting import Event
+from storage.errors import ServiceError, StaleError, UnavailableError
+from storage.records import END, METADATA, Binding, Failure, Parking, Part, Run, RunStatus, Settlement, Standing
 
 logger = logging.getLogger(__name__)
 
 TOLD_EVERY = 1.0
 """Seconds between two writes of what happens in a run: a process that dies takes no more than that with it."""
+
+
+SETTLED_AGAIN_AFTER = 0.5
+"""Seconds before the end of a run is written down again that the disk did not take."""
 
 
 class Surroundings(Struct, frozen=True):
@@ -200,17 +205,37 @@ class Attempts:
         end = self._voice.tape.number(run_id, END, end_data(run_id, ending))
         run = live.final(ending, position, end)
         standing = standing_after(run, position) if position else None
-        async with self._log.handing_in(closing(run, outputs)) as recording:
-            settlement = Settlement(run=run, epoch=self._epoch, standing=standing, recording=recording)
-            await self._ledger.settle(settlement)
+        await self._commit(run, standing, closing(run, outputs))
         if standing:
             self._after_cancel = run.status is RunStatus.INTERRUPTED
         live.run = run
         return end
 
+    async def _commit(self, run: Run, standing: Standing | None, last: Event) -> None:
+        """As soon as there is room for it: what was executed is not executed again because a disk is full."""
+        is_refused = False
+        while True:
+            try:
+                async with self._log.handing_in(last) as recording:
+                    settlement = Settlement(run=run, epoch=self._epoch, standing=standing, recording=recording)
+                    await self._ledger.settle(settlement)
+            except UnavailableError as error:
+                if not is_refused:
+                    logger.warning("The end of run %s waits to be written down: %s", run.run_id, error)
+                is_refused = True
+                await asyncio.sleep(SETTLED_AGAIN_AFTER)
+            else:
+                return
+
     async def _look(self, run: Run) -> Position | None:
         """Where the checkpoints are after a run that cannot say it; None after one that never started."""
-        return await self._executor.position(self._thread_id, run.graph_id) if run.attempt else None
+        if not run.attempt:
+            return None
+        try:
+            return await self._executor.position(self._thread_id, run.graph_id)
+        except Exception:  # their file may be broken; the run has an end all the same
+            logger.exception("Nobody can say where run %s left its thread", run.run_id)
+            return Position(checkpoint_id=None)
 
     def _lose(self, live: LiveRun) -> None:
         """Another actor holds the thread, and this run goes on there: nothing is said or paid for here any more."""

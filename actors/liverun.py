@@ -102,7 +102,7 @@ class LiveRun:
             error=ending.failure,
             rolled_back=ending.rolled_back,
             cancel_reason=self.run.cancel_reason if ending.is_wanted else None,
-            updated_at=(now := datetime.now(UTC)),
+            updated_at=(now := max(datetime.now(UTC), self.run.started_at or self.run.created_at)),  # clocks jump back
             ended_at=now,
             checkpoint_id=position.checkpoint_id if position else None,
             first_seq=self.run.first_seq if self.run.attempt else end.seq,

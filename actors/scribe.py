@@ -40,6 +40,7 @@ class Scribe:
         self._pages: dict[str, _Page] = {}
         self._last: dict[str, int] = {}
         self._waiting = 0
+        self._is_refused = False
 
     def take(self, thread_id: str, epoch: int, part: Part) -> None:
         """Write down a part, soon, if no later epoch has written by then."""
@@ -105,8 +106,10 @@ class Scribe:
         error = None if writing.cancelled() else writing.exception()
         if isinstance(error, StaleError):
             logger.info("What thread %s said in an earlier epoch is not kept", page.thread_id)
-        elif error:
-            logger.error("What thread %s said could not be kept", page.thread_id, exc_info=error)
+            return
+        if error and not self._is_refused:  # said once, however much is said until the disk takes it again
+            logger.error("What thread %s said could not be kept: %s", page.thread_id, error)
+        self._is_refused = error is not None
 
     def _at_desk(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._desk, work)

@@ -255,5 +255,6 @@ class Checkpoints:
 
 def _open(path: Path) -> InlineSaver:
     saver = InlineSaver(sqlite.connect(path))  # sync nodes come from other threads; the saver has a lock of its own
-    saver.setup()
+    with sqlite.naming(path):
+        saver.setup()
     return saver

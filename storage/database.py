@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import duckdb
+import msgspec
 from duckdb import DuckDBPyConnection
 
 from storage import queries
@@ -44,6 +45,9 @@ READERS = 4
 
 BEHIND = 0.25
 """Seconds by which the database may follow its journal when nobody reads: what gathers meanwhile costs hardly more."""
+
+AGAIN_AFTER = 1.0
+"""Seconds before a full disk is tried again."""
 
 LARGEST_MEMORY = 4 * 2**30
 
@@ -107,10 +111,10 @@ class Database:
         """Run `query` beside the writer. It sees all that was answered before it was asked."""
 
         def call() -> T:
-            self._backlog.catch_up()
             cursor = self._idle.get()
             try:
-                return query(cursor, *args, **kwargs)
+                with self._up_to_date(cursor):
+                    return query(cursor, *args, **kwargs)
             finally:
                 self._idle.put(cursor)
 
@@ -120,17 +124,34 @@ class Database:
         """Answer a user's SQL beside readers and writer, as `Analytics.ask`."""
         return await self._analytics.ask(question)
 
+    @contextmanager
+    def _up_to_date(self, cursor: DuckDBPyConnection) -> Generator[None, None, None]:
+        """In the block, the cursor sees all that was answered, also where the disk does not take it in."""
+        try:
+            self._backlog.catch_up()
+        except UnavailableError:
+            with self._backlog.foreseen(cursor):
+                yield
+        else:
+            yield
+
     async def _follow(self) -> None:
         """Have the database make what has gathered, also when nobody reads."""
+        is_refused = False
         while True:
             await self._behind.wait()
             self._behind.clear()
             await asyncio.sleep(BEHIND)
             try:
                 await asyncio.get_running_loop().run_in_executor(self._making, self._backlog.catch_up)
-            except UnavailableError:  # the disk is full: what was answered is in the journal, and is tried again
-                logger.exception("The database could not make what is in its journal")
+            except UnavailableError as error:  # the disk is full: what was answered is in the journal
+                if not is_refused:
+                    logger.error("%s. It stays in the journal, and is tried again.", error)  # noqa: TRY400 - says it all
                 self._behind.set()
+                is_refused = True
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                is_refused = False
 
     async def _connect(self) -> DuckDBPyConnection:
         """Open the file, as soon as its previous owner has let go of it."""
@@ -152,7 +173,7 @@ class Database:
         try:
             for entry in self._journal.open(self._backlog.made):
                 self._backlog.add(entry)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, msgspec.DecodeError) as error:
             raise UnreadableError(f"Cannot use {self._path}.journal: {error}") from error
         self._backlog.catch_up()
         self._looking = self._connection.cursor()

@@ -12,7 +12,8 @@
     ├── UnsupportedError    the request is sound, and this server cannot do it
     ├── TooLargeError       ask for less
     ├── UnavailableError    try again in a moment; nothing was admitted
-    └── StaleError          an actor that no longer holds its thread tried to write
+    ├── StaleError          an actor that no longer holds its thread tried to write
+    └── DamagedError        a file of what is kept is broken; whoever keeps it has to see to it
 
 Leaves that belong to a part live beside it. Each class's docstring is its message when none is given.
 All of them cross process borders by pickle, so each takes exactly one string.
@@ -72,3 +73,7 @@ class UnavailableError(ServiceError):
 
 class StaleError(ServiceError):
     """Another actor holds this thread now; nothing was written."""
+
+
+class DamagedError(ServiceError):
+    """A file of what is kept is broken. The detail names it."""

@@ -7,7 +7,8 @@ follows by itself a moment later. All of them may ask at once, from any thread; 
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -59,6 +60,21 @@ class Backlog:
                 self.made = entries[-1].number
                 for _ in entries:
                     self._waiting.popleft()
+
+    @contextmanager
+    def foreseen(self, db: DuckDBPyConnection) -> Generator[None, None, None]:
+        """In the block `db` shows what waits as if it had been made. Nothing of it is written: the disk may be full."""
+        with self._turn:
+            db.begin()
+            try:
+                make(db, [change for entry in self._waiting for change in entry.changes])
+            except BaseException:
+                db.rollback()
+                raise
+        try:
+            yield
+        finally:
+            db.rollback()
 
     def _make(self, entries: list[Entry]) -> None:
         changes, number = [change for entry in entries for change in entry.changes], entries[-1].number

@@ -9,11 +9,13 @@ import sqlite3
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from storage import epochs, queries, sqlite
+from storage.errors import DamagedError, UnavailableError
 from storage.records import Gap, Part, TapeLimits
 
 FILES = 8
@@ -31,12 +33,14 @@ logger = logging.getLogger(__name__)
 
 
 class Tapes:
-    """Belongs to one OS thread. Raises `sqlite3.Error` where the disk refuses."""
+    """Belongs to one OS thread. Raises `sqlite3.Error` or UnavailableError where the disk refuses."""
 
     def __init__(self, folder: Path, limits: TapeLimits) -> None:
         self._folder = folder
         self._limits = limits
         self._files: dict[int, sqlite3.Connection] = {}
+        self._broken: set[int] = set()
+        """Files of which some part could not be read: they count as if they kept nothing."""
 
     def append(self, thread_id: str, epoch: int, previous_seq: int, parts: Sequence[Part]) -> None:
         """Keep parts of a run that follow one another, and part `previous_seq` (0: nothing). Twice is once.
@@ -54,8 +58,7 @@ class Tapes:
 
     def next(self, thread_id: str, run_id: str, after: int) -> list[Part] | Gap | None:
         """The earliest of what is kept of a run above part `after`; a Gap if some of it is gone; None at the end."""
-        found = self._file(thread_id).execute(_SQL["next"], (run_id, after)).fetchone()
-        if found is None:
+        if (found := self._found(thread_id, "next", (run_id, after))) is None:
             return None
         previous_seq, last_seq, data = found
         try:
@@ -69,7 +72,7 @@ class Tapes:
 
     def keeps(self, thread_id: str, run_id: str) -> bool:
         """Whether anything of a run is kept."""
-        return self._file(thread_id).execute(_SQL["keeps"], (run_id,)).fetchone() is not None
+        return _number(thread_id) not in self._broken and self._found(thread_id, "keeps", (run_id,)) is not None
 
     def forget_thread(self, thread_id: str, epoch: int) -> None:
         """Raises StaleError as `append` does."""
@@ -80,10 +83,10 @@ class Tapes:
     def prune(self, now_ms: int) -> None:
         """Forget what is too old, then what is too much, then who wrote it."""
         for number in range(FILES):
-            with self._numbered(number) as db:
-                db.execute(_SQL["forget_older"], (now_ms - int(self._limits.hours * 3_600_000),))
-                self._trim(db)
-                db.execute(_SQL["forget_epochs"])
+            try:
+                self._prune(number, now_ms)
+            except (sqlite3.Error, DamagedError, UnavailableError) as error:  # the others are pruned all the same
+                logger.error("Tapes could not be pruned: %s", error)  # noqa: TRY400 - the error names the file
 
     def close(self) -> None:
         for db in self._files.values():
@@ -100,6 +103,24 @@ class Tapes:
             case parts:
                 return _until(after, parts[0])
 
+    def _prune(self, number: int, now_ms: int) -> None:
+        with self._numbered(number) as db:
+            db.execute(_SQL["forget_older"], (now_ms - int(self._limits.hours * 3_600_000),))
+            self._trim(db)
+            db.execute(_SQL["forget_epochs"])
+
+    def _found(self, thread_id: str, name: str, about: tuple[Any, ...]) -> Any:
+        """The first row; None also where the file is broken, of which `keeps` knows."""
+        try:
+            return self._file(thread_id).execute(_SQL[name], about).fetchone()
+        except (sqlite3.DatabaseError, DamagedError) as error:
+            if not sqlite.is_broken(error):
+                raise
+            if (number := _number(thread_id)) not in self._broken:
+                self._broken.add(number)
+                logger.error("What was said cannot be read: %s", error)  # noqa: TRY400 - as above
+            return None
+
     def _trim(self, db: sqlite3.Connection) -> None:
         while db.execute(_SQL["size"]).fetchone()[0] > self._limits.all_bytes // FILES:
             db.execute(_SQL["forget_oldest"], (OLDEST_AT_ONCE,))
@@ -108,12 +129,16 @@ class Tapes:
         return db.execute(_SQL["size_of_run"], (run_id,)).fetchone()[0]
 
     def _file(self, thread_id: str) -> sqlite3.Connection:
-        return self._numbered(zlib.crc32(thread_id.encode()) % FILES)
+        return self._numbered(_number(thread_id))
 
     def _numbered(self, number: int) -> sqlite3.Connection:
         if number not in self._files:
             self._files[number] = _open(self._folder / f"tapes-{number}.sqlite")
         return self._files[number]
+
+
+def _number(thread_id: str) -> int:
+    return zlib.crc32(thread_id.encode()) % FILES
 
 
 def _until(after: int, first: Part) -> Gap:
@@ -122,7 +147,8 @@ def _until(after: int, first: Part) -> Gap:
 
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite.connect(path)
-    for name in ("create", "by_thread", "by_age"):
-        db.execute(_SQL[name])
-    epochs.create(db)
+    with sqlite.naming(path):
+        for name in ("create", "by_thread", "by_age"):
+            db.execute(_SQL[name])
+        epochs.create(db)
     return db

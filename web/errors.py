@@ -17,6 +17,7 @@ from actors.errors import GraphError, LineFullError, RollbackFailedError, RunEnd
 from storage.errors import (
     AssistantNotFoundError,
     ConflictError,
+    DamagedError,
     InvalidError,
     NotFoundError,
     RunNotFoundError,
@@ -113,7 +114,7 @@ def _of_ours(
     texts: Texts, malformed: Malformed, request: Request[Any, Any, Any], error: ServiceError
 ) -> Response[Problem]:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, RollbackFailedError):
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, RollbackFailedError | DamagedError):
         return _unforeseen(request, error)
     text = texts.get(type(error), "{}").format(error)
     if isinstance(error, InvalidError | UnsupportedError):
