@@ -23,6 +23,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # a line that a graph prints twice was printed twice
 
+import psutil
 import ray
 import uvloop
 from msgspec import Struct
@@ -152,7 +153,11 @@ class Cluster:
         if self._is_ours:
             with suppress_unavailable():
                 _ask(self.addresses.ledger, "close", within=CLOSE_WITHIN)
+        family = psutil.Process().children(recursive=True) if self._is_ours else []
         ray.shutdown()
+        for process in family:  # what graphs have started, of which Ray knows nothing
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         if self._is_ours:
             shutil.rmtree(self._session, ignore_errors=True)  # Ray itself never removes it
 

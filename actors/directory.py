@@ -39,7 +39,7 @@ from actors.pool import (
 )
 from actors.ports import LedgerPort, SlotPort
 from actors.project import RunLimits
-from storage.errors import StaleError, UnavailableError
+from storage.errors import ServiceError, StaleError, UnavailableError
 from storage.records import Binding, Run
 
 logger = logging.getLogger(__name__)
@@ -358,6 +358,10 @@ class Directory:
             await slot.forget_tape(thread_id, epoch)
         except StaleError:
             logger.info("Thread %s has been made again, and is not garbage", thread_id)
+        except UnavailableError:
+            raise
+        except ServiceError as error:  # its files may be broken, and those of others sound
+            logger.warning("What thread %s has left could not be removed: %s", thread_id, error)
         else:
             await self._ledger.swept(thread_id)
 

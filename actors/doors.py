@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.errors import FaultError
 from actors.frames import Kind, Message
-from actors.links import UNREAD, Connection, Links
+from actors.links import UNREAD, Connection, Links, kept_from_children
 from storage.errors import ServiceError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Door:
         self._links = Links()
         self._object: Any = None
         self._opening = asyncio.Lock()
-        self._server: asyncio.AbstractServer | None = None
+        self._server: asyncio.Server | None = None
         self._visitors: set[_Visitor] = set()
 
     async def listen(self) -> None:
@@ -36,6 +36,8 @@ class Door:
         Path(self._address).unlink(missing_ok=True)  # noqa: ASYNC240 - once, before there is anybody to keep waiting
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._visit, self._address, backlog=1024)
+        for listener in self._server.sockets:
+            kept_from_children(listener.fileno())
 
     async def opened(self) -> Any:
         """The object. Raises what opening it raises, and then tries again at the next call."""

@@ -6,9 +6,11 @@ either side, is the end of the connection, which is noticed at once: nobody need
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -102,6 +104,30 @@ class Links:
             (await self.open(address)).tell(method, args)
 
 
+_OURS: dict[int, int] = {}
+"""Sockets that only this process may have open: their numbers, and what the system calls them."""
+
+
+def kept_from_children(number: int) -> Callable[[], object]:
+    """Have a socket closed in children that user code forks: the end of this process has to be the end of it.
+
+    Returns how to say that it has been closed here.
+    """
+    _OURS[number] = os.fstat(number).st_ino
+    return partial(_OURS.pop, number, None)
+
+
+def _close_in_child() -> None:
+    for number, name in _OURS.items():
+        with suppress(OSError):
+            if os.fstat(number).st_ino == name:
+                os.close(number)
+    _OURS.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
 class Connection(asyncio.Protocol):
     """What both ends share: frames in and out, and whether there is room for more."""
 
@@ -113,6 +139,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._forget_fork = kept_from_children(transport.get_extra_info("socket").fileno())
         self._transport.set_write_buffer_limits(high=UNSENT)
 
     def data_received(self, data: bytes) -> None:
@@ -127,6 +154,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
+        self._forget_fork()
         self._transport = None
         self.room.set()  # what is sent from now on is dropped
 

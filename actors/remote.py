@@ -1,6 +1,8 @@
 """What lives in another process, with the methods that it has there. Knows a way to call it, and no Ray."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
@@ -230,6 +232,7 @@ class RemoteSlot:
         self._handle = handle
         self._end = end
         self._process = _process(process_id(address))
+        self._group: int | None = None
 
     async def catalog(self) -> Catalog:
         return await self._handle.call("catalog")
@@ -250,14 +253,21 @@ class RemoteSlot:
         return await self._handle.call("drain")
 
     async def watch(self) -> None:
+        self._group = await self._handle.call("group")
         await self._handle.call("outlive")
 
     async def kill(self) -> None:
-        """For good, also if it is stopped: then it hears of nothing else, and could wake up at any time."""
+        """For good, also if it is stopped: then it hears of nothing else, and could wake up at any time.
+
+        With it goes what user code has started from it.
+        """
         self._end()
         if self._process is not None:
             with suppress(psutil.NoSuchProcess):  # nor is it another that has its number by now
                 self._process.kill()
+        if self._group is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)
 
     async def update(self, change: StateUpdate, graph_id: str, epoch: int) -> tuple[bytes, Position]:
         return await self._handle.call("update", change, graph_id, epoch)

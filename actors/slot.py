@@ -54,6 +54,10 @@ class Slot(Host):
         """Never return: that the call fails is the news of this process's death."""
         await asyncio.Event().wait()
 
+    async def group(self) -> int | None:
+        """The process group of this process and of what user code has started from it; None if others are in it."""
+        return os.getpid() if os.getpgrp() == os.getpid() else None
+
     async def ping(self) -> bool:
         """Whether no run is in hand."""
         return self.is_idle

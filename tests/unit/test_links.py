@@ -1,6 +1,7 @@
 """Calls and streams between processes: errors keep their kind, and who goes is missed at once."""
 
 import asyncio
+import os
 import socket
 from contextlib import aclosing
 
@@ -248,3 +249,31 @@ async def test_nobody_at_an_address_is_gone(links, tmp_path):
         deaf.bind(str(tmp_path / "deaf"))
         with pytest.raises(GoneError):
             await links.to(str(tmp_path / "deaf")).call("echo")
+
+
+async def test_a_child_that_user_code_forks_has_none_of_our_sockets(peer):
+    await peer.call("echo")
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, str(len(our_sockets())).encode())
+        os._exit(0)
+    os.waitpid(child, 0)  # noqa: ASYNC222 - it writes and ends
+    assert os.read(reader, 10) == b"0"
+    assert our_sockets(), "they are open here"
+    assert await peer.call("echo") == ((), {})
+    os.close(reader)
+    os.close(writer)
+
+
+def our_sockets():
+    """The Unix sockets that are open here and have a name, or whose other end has one."""
+    return [end for number in range(100) for end in ends(number) if end and isinstance(end, str)]
+
+
+def ends(number):
+    """The names of both ends of what is open under that number, if it is a socket."""
+    try:
+        with socket.socket(fileno=os.dup(number)) as one:
+            return one.getsockname(), one.getpeername()
+    except OSError:
+        return ()

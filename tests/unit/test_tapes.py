@@ -190,3 +190,21 @@ async def test_a_run_of_which_nothing_is_kept_is_a_gap_and_its_end(scribe):
 async def test_a_run_that_never_said_anything_has_lost_nothing(scribe):
     [[end]] = await recall(scribe, ended(first_seq=4))
     assert end.seq == 4
+
+
+async def test_a_broken_file_is_a_gap_and_the_others_are_pruned(tmp_path):
+    folder = tmp_path / "tapes"
+    folder.mkdir()
+    for number in range(FILES - 1):
+        (folder / f"tapes-{number}.sqlite").write_bytes(b"garbage" * 1_000)
+    sound = next(f"t{n}" for n in range(100) if zlib.crc32(f"t{n}".encode()) % FILES == FILES - 1)
+    broken = next(f"t{n}" for n in range(100) if zlib.crc32(f"t{n}".encode()) % FILES != FILES - 1)
+    tapes = Tapes(folder, ROOMY)
+    with closing(tapes):
+        tapes.append(sound, 0, [a_part(1, ms=0)])
+        tapes.prune(NOW)
+        assert not tapes.keeps(sound, "r1")
+        run = a_run(broken, run_id="r1", status=RunStatus.SUCCESS, first_seq=1, last_seq=9, last_ms=NOW)
+        said = [batch async for batch in recalled(Scribe(tapes), run, 0)]
+    assert said[0] == Gap(0, None, 9, NOW)
+    assert [part.event for part in said[1]] == [END]

@@ -2,12 +2,13 @@
 
 import pytest
 
+from actors import attempts
 from actors.ledger import Ledger
 from actors.project import RunLimits
 from actors.runtime import Submission
 from actors.thread import Surroundings, ThreadActor
-from storage.errors import UnavailableError
-from storage.records import Admission, MultitaskStrategy, RunStatus, Settlement
+from storage.errors import DamagedError, UnavailableError
+from storage.records import Admission, CancelAction, MultitaskStrategy, RunStatus, Settlement, Wish
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
 
@@ -74,3 +75,64 @@ async def test_who_may_have_missed_an_answer_of_the_ledger_hands_over_nothing(le
         await held.submit(wanted(multitask_strategy=MultitaskStrategy.ENQUEUE))
     assert (await held.close()).unfinished is None
     assert len((await ledger.bind("t1", must_exist=True)).unfinished) == 2
+
+
+class Silent:
+    """A scribe for threads that say nothing that matters."""
+
+    def take(self, thread_id, part):
+        return
+
+    async def flush(self, run_id):
+        return
+
+    def close_run(self, run_id):
+        return
+
+
+class Broken(Idle):
+    """An executor whose checkpoints cannot be read."""
+
+    async def position(self, thread_id, graph_id):
+        raise DamagedError("Cannot use checkpoints-1.sqlite")
+
+    async def roll_back(self, run):
+        raise DamagedError("Cannot use checkpoints-1.sqlite")
+
+
+async def worn_out(ledger, action=None):
+    """The end of a run whose process has died three times."""
+    thread = a_thread()
+    first = await actor(ledger)
+    run = a_run(status=RunStatus.RUNNING, attempt=3, started_at=NOON)
+    await ledger.admit(Admission(run=run, epoch=first.epoch, new_thread=thread))
+    if action:
+        await ledger.wish(Wish(thread_id="t1", run_id=run.run_id, epoch=first.epoch, action=action, reason="wanted"))
+    binding = await ledger.bind("t1", must_exist=True)
+    limits = RunLimits(grace=1, timeout=60, waiting=100)
+    around = Surroundings(
+        scribe=Silent(), held=False, limits=limits, on_quiet=lambda: None, on_lost=lambda: pytest.fail("it gave up")
+    )
+    return await ThreadActor(binding, ledger, Broken(), around).ended(run.run_id)
+
+
+@pytest.mark.parametrize("action", [None, CancelAction.INTERRUPT, CancelAction.ROLLBACK])
+async def test_a_run_whose_checkpoints_cannot_be_read_has_an_end_all_the_same(ledger, action):
+    run = await worn_out(ledger, action)
+    assert run.status is (RunStatus.INTERRUPTED if action is CancelAction.INTERRUPT else RunStatus.ERROR)
+    assert await ledger.run("t1", run.run_id) == run
+
+
+async def test_an_end_that_the_disk_refuses_is_written_when_there_is_room(ledger, monkeypatch):
+    settle, refusals = ledger.settle, [UnavailableError(), UnavailableError()]
+
+    async def refuse_at_first(settlement):
+        if refusals:
+            raise refusals.pop()
+        await settle(settlement)
+
+    monkeypatch.setattr(attempts, "SETTLED_AGAIN_AFTER", 0)
+    monkeypatch.setattr(ledger, "settle", refuse_at_first)
+    run = await worn_out(ledger)
+    assert not refusals
+    assert (await ledger.run("t1", run.run_id)).status is RunStatus.ERROR
