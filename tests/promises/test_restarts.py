@@ -96,14 +96,15 @@ async def test_a_slot_that_dies_beside_the_directory_is_missed_all_the_same(serv
 
 
 async def test_a_graph_that_had_finished_is_not_run_again_for_its_end_to_be_kept(server, http, thread_id):
-    """Its end could not be written down, and the process that knew of it has gone."""
+    """Its end could not be written down before the process that knew of it died."""
     run_id = await create(http, "", thread_id, **work("x", 1))
     await begun(http, thread_id, run_id)
     reader = asyncio.create_task(http.get(f"/threads/{thread_id}/runs/{run_id}/stream"))
-    before = server.actors("Slot")
     with refusing(server):
-        while not (await asyncio.to_thread(psutil.wait_procs, before, timeout=0.1))[0]:
+        while (await http.get(f"/threads/{thread_id}/state")).json()["next"]:
             assert not reader.done()
+        for slot in server.actors("Slot"):
+            slot.kill()
     done = (await join(http, thread_id, run_id))["done"]
     assert done == ["x: begun", "x: worked", "x: ended"]
     run = await read(http, thread_id, run_id)
