@@ -80,7 +80,7 @@ def chatting(url: str) -> Callable[[Reader], None]:
     """The Python SDK reads a reply of some seconds."""
 
     def read(reader: Reader) -> None:
-        given = {"input": HELLO, "config": {"configurable": {"pace": 0.1}}, "if_not_exists": "create"}
+        given = {"input": HELLO, "config": {"configurable": {"pace": 0.15}}, "if_not_exists": "create"}
         with get_sync_client(url=url) as client:
             for part in client.runs.stream(CHAT, "chat", stream_mode=["values", "messages-tuple"], **given):
                 reader.hear(part)
