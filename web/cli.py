@@ -1,5 +1,6 @@
 """The `treadle` command. What it needs is imported when a command runs, so that its help comes at once."""
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -71,7 +72,7 @@ def dev(**options: Any) -> None:
       treadle dev --config agents/langgraph.json --port 8123
       treadle dev --warm 4 --max 16        more threads at once, sooner
     """
-    sys.exit(import_module("web.serving").dev(**options))
+    _leave(import_module("web.serving").dev(**options))
 
 
 @main.command()
@@ -93,7 +94,7 @@ def serve(**options: Any) -> None:
       treadle serve --workers 4 --config agents/langgraph.json
       treadle serve --address auto --port 2025      the same threads, by another door
     """
-    sys.exit(import_module("web.serving").serve(**options))
+    _leave(import_module("web.serving").serve(**options))
 
 
 def place(command: Any) -> Any:
@@ -196,3 +197,11 @@ def export(*, url: str | None, data: Path | None, **options: Any) -> None:
 
 
 main.add_command(export)
+
+
+def _leave(status: int) -> None:
+    """All is closed by now. What could not be served is said in one line, and Python, as it takes itself down after an
+    error, would have DuckDB's binding list what it still finds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -102,6 +102,15 @@ def test_a_data_folder_that_cannot_be_made_is_said_at_once(tmp_path, free_port):
     assert line == f"treadle: The data folder {tmp_path}/file/data cannot be used: Not a directory"
 
 
+@pytest.mark.parametrize("name", ["treadle.duckdb", "treadle.duckdb.journal"])
+def test_a_file_that_cannot_be_read_is_named_and_left_as_it_is(tmp_path, free_port, name):
+    rubbish = bytes(range(256)) * 64
+    (tmp_path / name).write_bytes(rubbish)
+    [line] = refusal("--config", GRAPHS, "--port", free_port, "--data", tmp_path)
+    assert line.startswith(f"treadle: Cannot use {tmp_path / name}: ")
+    assert (tmp_path / name).read_bytes() == rubbish
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
 def test_a_host_that_others_can_reach_is_refused(tmp_path, free_port, host):
     [line] = refusal("--config", GRAPHS, "--host", host, "--port", free_port, "--data", tmp_path)
