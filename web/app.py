@@ -1,5 +1,6 @@
 """The whole web server, given a way to open the runtime it serves."""
 
+import resource
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -80,7 +81,11 @@ KEPT_ALIVE = 75
 so that no request is sent on a connection that is just being closed."""
 
 
-def uvicorn_config(app: Litestar) -> uvicorn.Config:
+OWN_FILES = 256
+"""Files that a gateway may need beside those of its clients: links to the processes of threads, webhooks, its own."""
+
+
+def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
@@ -91,7 +96,15 @@ def uvicorn_config(app: Litestar) -> uvicorn.Config:
         timeout_graceful_shutdown=BROKEN_OFF_WITHIN,
         timeout_keep_alive=KEPT_ALIVE,
         backlog=2048,
+        limit_concurrency=settings.max_connections or most_connections(),
     )
+
+
+def most_connections() -> int | None:
+    """As many as this process may have files open, but for its own: without these, no client could be served."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return None if most == resource.RLIM_INFINITY else max(1, most - OWN_FILES)
 
 
 async def echo_request_id(message: Message, scope: Scope) -> None:

@@ -194,7 +194,7 @@ async def _answer(cluster: Cluster, settings: Settings, listener: socket.socket,
         yield cluster.client()
 
     stopping = Stopping()
-    config = uvicorn_config(create_app(open_runtime, settings, stopping))
+    config = uvicorn_config(create_app(open_runtime, settings, stopping), settings)
     server = _Server(config, stopping, partial(_announce, cluster.settings, url), cluster.drain)
     await server.serve([listener])
 

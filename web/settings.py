@@ -42,6 +42,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     tape_bytes: int = 4096 * MEBIBYTE
     """Bytes that are kept of all streams, compressed; beyond them the oldest are forgotten."""
 
+    max_connections: int | None = None
+    """That a gateway keeps open at a time; the next is answered 503. None is as many as the system lets it."""
+
     @classmethod
     def from_env(cls, env: Mapping[str, str], prefix: str = "TREADLE_") -> Self:
         """The settings that `env` names, as `TREADLE_BODY_LIMIT` and so on; the others keep their defaults."""

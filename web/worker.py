@@ -53,7 +53,7 @@ async def _serve(posting: Posting, listener: socket.socket) -> None:
 
     stopping = Stopping()
     app = create_app(open_runtime, posting.settings, stopping)
-    await _Server(uvicorn_config(app), stopping).serve([listener])
+    await _Server(uvicorn_config(app, posting.settings), stopping).serve([listener])
 
 
 class _Server(Server):

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import cycle
 from uuid import uuid4
@@ -25,9 +27,9 @@ ENV = {"TREADLE_WEBHOOK_ALLOW_LOCAL": "1", "TREADLE_DEMO_PACE": "0.02"}
 
 
 @contextmanager
-def joining(server, folder, *options):
+def joining(server, folder, *options, **env):
     """A second command, with gateways of its own for the same threads."""
-    with serving(folder, "--address", ray_of(server), *options, verb="serve", data=server.data, **ENV) as joined:
+    with serving(folder, "--address", ray_of(server), *options, verb="serve", data=server.data, **ENV, **env) as joined:
         yield joined
 
 
@@ -179,6 +181,35 @@ async def test_a_stopped_gateway_holds_up_nobody_and_goes_on_when_it_is_woken(ht
         path = f"{prefix}/threads/{thread_id}/runs/{run['run_id']}/stream"
         assert said == parse((await http.get(path)).content, prefix)
         assert len(said) > 20_000
+
+
+async def test_a_gateway_refuses_those_that_it_has_no_room_for_and_serves_the_others(server, http, tmp_path, thread_id):
+    room = {"TREADLE_MAX_CONNECTIONS": "10"}
+    with joining(server, tmp_path, "--workers", "1", **room) as full, ThreadPoolExecutor(9) as readers:
+        run_id = await create(http, "", thread_id, **work(seconds=3))
+        url = f"{full.url}/threads/{thread_id}/runs/{run_id}/stream"
+        begun = threading.Barrier(10)
+        reading = [readers.submit(whole, url, begun) for _ in range(9)]
+        await asyncio.to_thread(begun.wait, SOON)
+        refused = await asyncio.gather(*(anew(url) for _ in range(20)))
+        assert {one.status_code for one in refused} == {503}
+        kept = parse((await http.get(f"/threads/{thread_id}/runs/{run_id}/stream")).content)
+        assert [parse(await asyncio.wrap_future(one)) for one in reading] == [kept] * 9
+        assert (await anew(url)).status_code == 200, "there is room again"
+        assert "Traceback" not in full.said()
+
+
+def whole(url, begun):
+    """What a stream says, after all who read it have come."""
+    with httpx.stream("GET", url, timeout=60) as answer:
+        begun.wait(SOON)
+        return b"".join(answer.iter_bytes())
+
+
+async def anew(url):
+    """The answer on a connection of its own, which is closed then."""
+    async with httpx.AsyncClient(timeout=60) as one:
+        return await one.get(url, headers={"Connection": "close"})
 
 
 async def test_requests_go_on_while_a_gateway_is_replaced(other, thread_id):
