@@ -169,7 +169,7 @@ class Load:
             if run is None and (run := given()):
                 opened = Opened(reading=number, run_id=run.run_id, thread_id=run.thread_id, door="sdk")
                 self._told.note(opened)
-            if run is None or part.event == "gap":
+            if run is None or part.event in {"gap", "reconnect"}:  # to which the SDK gives the id of the part before
                 continue
             if part.id:
                 self._told.note(Heard(reading=number, run_id=run.run_id, seq=seq_of(part.id), name=part.event))
