@@ -31,12 +31,13 @@ def now_ms() -> int:
 class Tape:
     """One thread's log. It has one writer, the thread's actor, and belongs to one event loop."""
 
-    def __init__(self, next_seq: int, reserved: int, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(self, next_seq: int, reserved: int, clock: Callable[[], int] = now_ms, *, since_ms: int = 0) -> None:
+        """No part is older than `since_ms`: ids never go back, though the clock may have been set back."""
         self.next_seq = next_seq
         self.reserved = reserved
         """The last number that readers may see; what lies beyond waits until more are reserved."""
         self._clock = clock
-        self._last_ms = 0
+        self._last_ms = since_ms
         self._runs: dict[str, _RunTape] = {}
         self._bytes = 0
         self._closed = False

@@ -27,7 +27,7 @@ class Voice:
     """One for an awake thread. Belongs to its event loop."""
 
     def __init__(self, binding: Binding, ledger: LedgerPort, scribe: ScribePort) -> None:
-        self.tape = Tape(binding.next_seq, binding.reserved)
+        self.tape = Tape(binding.next_seq, binding.reserved, since_ms=_newest_ms(binding))
         for run in binding.unfinished:
             self.tape.open_run(run.run_id, lost=binding.next_seq - 1 if run.first_seq else 0)
         self._thread_id = binding.thread_id
@@ -87,6 +87,12 @@ class Voice:
             logger.info("No more numbers for thread %s: %s", self._thread_id, error)
         finally:
             self._reserving = None
+
+
+def _newest_ms(binding: Binding) -> int:
+    """When the thread was last changed, as far as the ledger knows."""
+    known = [run.updated_at for run in binding.unfinished] + ([binding.thread.updated_at] if binding.thread else [])
+    return max((int(moment.timestamp() * 1000) for moment in known), default=0)
 
 
 def _narrowed(on_disk: Gap, in_memory: Gap) -> Gap:

@@ -2,15 +2,21 @@
 
 import asyncio
 from contextlib import aclosing
+from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import tape as tapes
 from actors.tape import BATCH_BYTES, Tape
-from storage.records import END, Gap
+from actors.voice import Voice
+from storage.records import END, Binding, Gap
+from tests.factories import a_run, a_thread
 
 MANY = 10**9
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+"""By a clock that has been set back since."""
 
 
 def new_tape(reserved=MANY, clock=None):
@@ -69,6 +75,18 @@ async def test_time_never_goes_back_along_the_tape():
     tape = new_tape(clock=lambda: next(clock))
     parts = [tape.append("a", "values", b"") for _ in range(5)]
     assert [part.ms for part in parts] == [5, 9, 9, 9, 12]
+
+
+def test_time_never_goes_back_where_a_thread_moves_while_the_clock_does():
+    moved = Tape(7, MANY, clock=lambda: 3, since_ms=9)
+    assert moved.append("a", "values", b"").ms == 9
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+async def test_a_thread_that_is_taken_up_again_says_nothing_older_than_what_is_known_of_it(at_work):
+    known = {"unfinished": [a_run(updated_at=LATER)]} if at_work else {"thread": a_thread(updated_at=LATER)}
+    taken = Voice(Binding(thread_id="t1", epoch=2, next_seq=7, reserved=MANY, **known), None, None)
+    assert taken.tape.number("a", END, b"").ms == LATER.timestamp() * 1000
 
 
 async def test_a_number_that_was_taken_early_is_seen_in_its_place():
