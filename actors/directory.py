@@ -142,7 +142,10 @@ class Directory:
         self._hold(self._collect(), "collect garbage")
 
     async def locate(self, thread_id: str) -> str | None:
-        """The address of the slot that holds the thread; None when the lobby does, because all slots are busy."""
+        """The address of the slot that holds the thread; None when the lobby does, because all slots are busy.
+
+        Raises UnavailableError when it cannot be written down that a slot has it.
+        """
         if len(self._pool.waiting) >= LONGEST_WAIT:
             raise UnavailableError("Too many threads wait for a slot")
         self._feed(Wanted(thread_id))
@@ -150,6 +153,8 @@ class Directory:
         with self._attended(thread_id) as turn:
             while True:
                 async with turn.lock:
+                    if turn.refusal is not None:
+                        raise turn.refusal
                     if thread_id not in self._places and self._must_wait(thread_id, patient_until):
                         await self.lobby.take(await self._ledger.bind(thread_id))
                         self._places[thread_id] = None
@@ -232,13 +237,21 @@ class Directory:
                 left = await self.lobby.let_go(thread_id)
                 self._places.pop(thread_id, None)
                 slot = self._hired(number)
-                await slot.bind(await self._ledger.bind(thread_id, handed_over=left.unfinished))
+                with self._turns[thread_id].refusing():
+                    binding = await self._ledger.bind(thread_id, handed_over=left.unfinished)
+                await slot.bind(binding)
                 self._places[thread_id] = slot
-        except Exception:  # the ledger or the slot is away: the thread waits for the next
+        except UnavailableError as error:  # the ledger or the slot is away, or the disk is full
+            logger.warning("Thread %s is not bound to slot %s yet: %s", thread_id, number, error)
+            await self._bind_again(number, thread_id)
+        except Exception:  # whatever it was, the thread waits for the next slot
             logger.exception("Thread %s could not be bound to slot %s", thread_id, number)
-            await asyncio.sleep(RELAUNCH_AFTER)
-            self._feed(Released(number) if number in self._slots else Fell(number))
-            self._feed(Wanted(thread_id))
+            await self._bind_again(number, thread_id)
+
+    async def _bind_again(self, number: int, thread_id: str) -> None:
+        await asyncio.sleep(RELAUNCH_AFTER)
+        self._feed(Released(number) if number in self._slots else Fell(number))
+        self._feed(Wanted(thread_id))
 
     async def _release(self, number: int, thread_id: str) -> None:
         try:
@@ -427,7 +440,19 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.users = 0
+        self.refusal: UnavailableError | None = None
+        """Why those who wait for the thread need wait no longer."""
         self._waiters: set[asyncio.Future[None]] = set()
+
+    @contextmanager
+    def refusing(self) -> Generator[None, None, None]:
+        """What is unavailable in the block is so to all who wait: it may be long until the disk has room."""
+        self.refusal = None
+        try:
+            yield
+        except UnavailableError as error:
+            self.refusal = error
+            raise
 
     def tell(self) -> None:
         for waiter in self._waiters:

@@ -12,6 +12,7 @@ from actors.errors import GoneError
 from actors.pool import Pool, Slot, SlotStatus
 from actors.project import RunLimits
 from storage.errors import StaleError
+from storage.journal import NotKeptError
 
 
 async def test_a_wait_for_a_move_ends_with_the_move():
@@ -49,6 +50,9 @@ class Survivor:
 
     async def threads(self):
         return await self.answer
+
+    async def bind(self, binding):
+        raise AssertionError("nothing is bound here")
 
     async def watch(self):
         await asyncio.Event().wait()
@@ -169,3 +173,23 @@ async def test_a_slot_that_falls_between_the_sweep_and_its_ping_does_not_end_the
     await taken.open()
     await taken._ping(9)
     await taken.close()
+
+
+class FullLedger(Ledger):
+    """Its disk is full."""
+
+    async def bind(self, thread_id, *, handed_over=()):
+        raise NotKeptError("full")
+
+
+async def test_a_thread_that_cannot_be_bound_is_refused_to_all_who_wait(caplog):
+    free = Survivor()
+    free.answer.set_result([])
+    settings = DirectorySettings(warm=1, most=1, limits=RunLimits(grace=1, timeout=1, waiting=1))
+    full = Directory(settings, FullLedger(), Launcher(free))
+    await full.open()
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*(full.locate("a") for _ in range(3)), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["full"] * 3
+    assert "Traceback" not in caplog.text
+    await full.close()
