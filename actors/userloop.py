@@ -5,14 +5,20 @@ the two loops: they meet through `call_soon_threadsafe`, here and nowhere else.
 """
 
 import asyncio
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import uvloop
 
 T = TypeVar("T")
+
+EXIT_COPY = 71
+"""Exit status of a forked child that would have gone on with its parent's loop, as if it were the parent."""
 
 
 class StoppedError(Exception):
@@ -28,6 +34,7 @@ class UserLoop:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+        os.register_at_fork(after_in_child=partial(_end_copy, weakref.ref(self)))
 
     def start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> "UserTask[T]":
         """Begin `work()` over there; call from the home loop."""
@@ -48,6 +55,11 @@ class UserLoop:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=1)
 
+    def end_copy(self) -> None:
+        """Call in a child that was just forked off: it ends where the step that forked it gives back to this loop."""
+        if threading.get_ident() == self._thread.ident:
+            self._loop.call_soon(os._exit, EXIT_COPY)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         while not self._stopping:
@@ -56,6 +68,11 @@ class UserLoop:
             except (SystemExit, KeyboardInterrupt):  # a node called sys.exit(): its task has failed, the loop goes on
                 continue
         self._loop.close()
+
+
+def _end_copy(loop: "weakref.ref[UserLoop]") -> None:
+    if (known := loop()) is not None:
+        known.end_copy()
 
 
 class UserTask(Generic[T]):

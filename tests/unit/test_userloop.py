@@ -1,12 +1,14 @@
 """Two event loops in one process, and the one place where they meet."""
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 
 import pytest
 
-from actors.userloop import Courier, StoppedError, UserLoop
+from actors.userloop import EXIT_COPY, Courier, StoppedError, UserLoop
 
 
 @pytest.fixture
@@ -89,3 +91,20 @@ async def test_what_is_sent_comes_in_order_and_before_the_end(user):
 
 async def _nothing():
     return None
+
+
+async def test_a_copy_of_the_process_does_not_go_on_with_the_loop(user, tmp_path):
+    steps = tmp_path / "steps"
+
+    async def work():
+        if (child := os.fork()) == 0:
+            signal.alarm(5)  # whatever becomes of it, it ends
+        await asyncio.sleep(0)
+        with steps.open("a") as told:
+            told.write("on\n")
+        return child
+
+    child = await user.run(work)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == EXIT_COPY
+    assert steps.read_text() == "on\n"
