@@ -201,7 +201,7 @@ async def test_a_broken_file_is_a_gap_and_the_others_are_pruned(tmp_path):
     broken = next(f"t{n}" for n in range(100) if zlib.crc32(f"t{n}".encode()) % FILES != FILES - 1)
     tapes = Tapes(folder, ROOMY)
     with closing(tapes):
-        tapes.append(sound, 0, [a_part(1, ms=0)])
+        tapes.append(sound, 1, 0, [a_part(1, ms=0)])
         tapes.prune(NOW)
         assert not tapes.keeps(sound, "r1")
         run = a_run(broken, run_id="r1", status=RunStatus.SUCCESS, first_seq=1, last_seq=9, last_ms=NOW)
