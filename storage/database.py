@@ -78,6 +78,9 @@ class Database:
 
     async def open(self) -> None:
         """Raises UnavailableError if another process keeps the file, UnreadableError if it cannot be used."""
+        self._journal = Journal(Path(f"{self._path}.journal"))
+        with self._naming_the_journal():  # before the database is touched: it is left as it was
+            await asyncio.to_thread(self._journal.check)
         self._connection = await self._connect()
         try:
             await asyncio.to_thread(self._open)
@@ -169,15 +172,19 @@ class Database:
         """What a crash has left in the journal is made before anything is asked."""
         self._behind = asyncio.Event()
         self._backlog = Backlog(self._connection)
-        self._journal = Journal(Path(f"{self._path}.journal"))
-        try:
+        with self._naming_the_journal():
             for entry in self._journal.open(self._backlog.made):
                 self._backlog.add(entry)
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise UnreadableError(f"Cannot use {self._path}.journal: {error}") from error
         self._backlog.catch_up()
         self._looking = self._connection.cursor()
         self._writer = Writer(self._looking, self._journal, self._backlog, server=self._server, pricer=self._pricer)
+
+    @contextmanager
+    def _naming_the_journal(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise UnreadableError(f"Cannot use {self._path}.journal: {error}") from error
 
     def _close(self) -> None:
         for executor in (self._writing, self._making, self._reading):

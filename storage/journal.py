@@ -7,6 +7,7 @@ and always before somebody reads. After a crash it first makes what is here and 
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,12 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def check(self) -> None:
+        """Look whether it is one, and change nothing. Raises `sqlite3.Error`."""
+        if self._path.exists():
+            with closing(sqlite3.connect(self._path)) as db:
+                db.execute(_SQL["look"])
 
     def open(self, made: int) -> list[Entry]:
         """What the database, which has made the entries up to `made`, has still to make."""

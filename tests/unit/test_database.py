@@ -116,11 +116,15 @@ async def test_a_change_that_cannot_be_made_is_said_and_holds_up_nobody(database
     assert database._backlog.made == 1
 
 
-async def test_a_journal_that_cannot_be_read_is_named(path, tmp_path):
-    (tmp_path / "data").mkdir()
+async def test_a_journal_that_cannot_be_read_is_named_and_the_database_left_as_it_is(path, tmp_path):
+    database = Database(path)
+    await database.open()
+    await database.close()
+    before = await anyio.Path(path).read_bytes()
     (tmp_path / "data" / "treadle.duckdb.journal").write_bytes(b"not a journal" * 1000)
     with pytest.raises(UnreadableError, match=r"treadle\.duckdb\.journal"):
-        await Database(path).open()
+        await database.open()
+    assert await anyio.Path(path).read_bytes() == before
     with duckdb.connect(path):  # the file is not held
         pass
 

@@ -19,3 +19,6 @@ DELETE FROM entries WHERE number <= ?;
 
 -- name: after
 SELECT number, changes FROM entries WHERE number > ? ORDER BY number;
+
+-- name: look
+SELECT count(*) FROM sqlite_schema;
