@@ -11,7 +11,7 @@ dev: install
 
 # Files run side by side, each group of them with a server of its own; ARGS="-n 0 ..." runs them one after the other.
 test: install javascript
-	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 # Load and kills at random for ten minutes; make chaos ARGS="--minutes 2 --seeds 7" for one seed and less of it.
 chaos: install

@@ -127,7 +127,11 @@ class Clients(RuleBasedStateMachine):
         assert len(set(began)) == len(began), "no run starts twice"
         succeeded = [word for word in began if runs[word]["status"] == "success"]
         values = self.http.get(f"/threads/{thread_id}/state").json()["values"]
-        assert values.get("done", []) == succeeded, "the state is what the runs that succeeded made of it"
+        done = values.get("done", [])
+        assert done == [word for word in began if word in done], "each step is there once, in order"
+        assert [word for word in done if word in succeeded] == succeeded, "what succeeded is in the state"
+        # One that is interrupted after its only step, and before its end, has left it there.
+        assert {runs[word]["status"] for word in done} <= {"success", "interrupted"}, "and nothing that was undone"
         assert self.http.get(f"/threads/{thread_id}").json()["status"] != "busy"
 
     def one_at_a_time(self, thread_id):

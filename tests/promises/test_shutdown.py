@@ -80,7 +80,7 @@ def chatting(url: str) -> Callable[[Reader], None]:
     """The Python SDK reads a reply of some seconds."""
 
     def read(reader: Reader) -> None:
-        given = {"input": HELLO, "config": {"configurable": {"pace": 0.15}}, "if_not_exists": "create"}
+        given = {"input": HELLO, "config": {"configurable": {"pace": 0.3}}, "if_not_exists": "create"}
         with get_sync_client(url=url) as client:
             for part in client.runs.stream(CHAT, "chat", stream_mode=["values", "messages-tuple"], **given):
                 reader.hear(part)
@@ -166,7 +166,7 @@ def make_busy(http: httpx.Client) -> str:
     http.post(f"/threads/{BUSY}/runs/wait", json=work("old", if_not_exists="create"))
     first = http.get(f"/threads/{BUSY}/history?limit=9").json()[-1]["checkpoint"]
     create(http, "delayed", after_seconds=2)
-    create(http, "fork", seconds=6, checkpoint=first)
+    create(http, "fork", seconds=12, checkpoint=first)
     return create(http, "last")
 
 

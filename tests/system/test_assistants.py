@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 import pytest
 
 SYSTEM = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
-GRAPHS = 31
+GRAPHS = 32
 
 
 async def search(http, prefix, **body):
