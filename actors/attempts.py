@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -39,8 +41,14 @@ TOLD_EVERY = 1.0
 """Seconds between two writes of what happens in a run: a process that dies takes no more than that with it."""
 
 
-SETTLED_AGAIN_AFTER = 0.5
-"""Seconds before the end of a run is written down again that the disk did not take."""
+AGAIN_AFTER = 0.5
+"""Seconds before something is tried again that the end of a run waits for."""
+
+PATIENCE = 60.0
+"""Seconds for which checkpoints are asked for again that cannot be reached: their disk is full, or the slot that was
+asked in the lobby's stead has died. After that the run ends without them."""
+
+T = TypeVar("T")
 
 
 class Surroundings(Struct, frozen=True):
@@ -173,7 +181,7 @@ class Attempts:
         if not live.is_rollback:
             return await self._settle_safely(live, Ending(RunStatus.INTERRUPTED))
         try:
-            await self._executor.roll_back(live.run, self._epoch)
+            await insist(live.run, lambda: self._executor.roll_back(live.run, self._epoch), PATIENCE)
         except StaleError:
             raise
         except Exception as error:  # whatever kept the state from being restored, its users are told
@@ -212,27 +220,21 @@ class Attempts:
         return end
 
     async def _commit(self, run: Run, standing: Standing | None, last: Event) -> None:
-        """As soon as there is room for it: what was executed is not executed again because a disk is full."""
-        is_refused = False
-        while True:
-            try:
-                async with self._log.handing_in(last) as recording:
-                    settlement = Settlement(run=run, epoch=self._epoch, standing=standing, recording=recording)
-                    await self._ledger.settle(settlement)
-            except UnavailableError as error:
-                if not is_refused:
-                    logger.warning("The end of run %s waits to be written down: %s", run.run_id, error)
-                is_refused = True
-                await asyncio.sleep(SETTLED_AGAIN_AFTER)
-            else:
-                return
+        """What was executed is not executed again because a disk is full: it waits for room."""
+
+        async def commit() -> None:
+            async with self._log.handing_in(last) as recording:
+                settlement = Settlement(run=run, epoch=self._epoch, standing=standing, recording=recording)
+                await self._ledger.settle(settlement)
+
+        await insist(run, commit)
 
     async def _look(self, run: Run) -> Position | None:
         """Where the checkpoints are after a run that cannot say it; None after one that never started."""
         if not run.attempt:
             return None
         try:
-            return await self._executor.position(self._thread_id, run.graph_id)
+            return await insist(run, lambda: self._executor.position(self._thread_id, run.graph_id), PATIENCE)
         except Exception:  # their file may be broken; the run has an end all the same
             logger.exception("Nobody can say where run %s left its thread", run.run_id)
             return Position(checkpoint_id=None)
@@ -289,3 +291,19 @@ class Attempts:
                 self._voice.say(live.run.run_id, event, data)
 
         return say
+
+
+async def insist(run: Run, act: Callable[[], Awaitable[T]], patience: float = math.inf) -> T:
+    """What `act` gives, which the end of `run` waits for. Raises UnavailableError if it still does after `patience`."""
+    until = time.monotonic() + patience
+    is_refused = False
+    while True:
+        try:
+            return await act()
+        except UnavailableError as error:
+            if time.monotonic() > until:
+                raise
+            if not is_refused:
+                logger.warning("The end of run %s waits: %s", run.run_id, error)
+            is_refused = True
+        await asyncio.sleep(AGAIN_AFTER)

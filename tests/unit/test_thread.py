@@ -3,12 +3,15 @@
 import pytest
 
 from actors import attempts
+from actors.errors import GoneError
 from actors.ledger import Ledger
+from actors.liverun import ROLLED_BACK
+from actors.outcomes import Position
 from actors.project import RunLimits
 from actors.runtime import Submission
 from actors.thread import Surroundings, ThreadActor
 from storage.errors import DamagedError, UnavailableError
-from storage.records import Admission, CancelAction, MultitaskStrategy, RunStatus, Settlement, Wish
+from storage.records import Admission, CancelAction, MultitaskStrategy, RunStatus, Settlement, ThreadStatus, Wish
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
 
@@ -96,11 +99,32 @@ class Broken(Idle):
     async def position(self, thread_id, graph_id):
         raise DamagedError("Cannot use checkpoints-1.sqlite")
 
-    async def roll_back(self, run):
+    async def roll_back(self, run, epoch):
         raise DamagedError("Cannot use checkpoints-1.sqlite")
 
 
-async def worn_out(ledger, action=None):
+class Reached(Idle):
+    """An executor whose first two answers are lost with the slots that were to give them."""
+
+    def __init__(self):
+        self.deaths = 2
+        self.rolled_back = []
+
+    async def position(self, thread_id, graph_id):
+        self._die()
+        return Position(checkpoint_id="c1", has_next=True, interrupts={"task": [{"id": "i1", "value": "which?"}]})
+
+    async def roll_back(self, run, epoch):
+        self._die()
+        self.rolled_back.append(run.run_id)
+
+    def _die(self):
+        if self.deaths:
+            self.deaths -= 1
+            raise GoneError
+
+
+async def worn_out(ledger, action=None, executor=None):
     """The end of a run whose process has died three times."""
     thread = a_thread()
     first = await actor(ledger)
@@ -113,7 +137,7 @@ async def worn_out(ledger, action=None):
     around = Surroundings(
         scribe=Silent(), held=False, limits=limits, on_quiet=lambda: None, on_lost=lambda: pytest.fail("it gave up")
     )
-    return await ThreadActor(binding, ledger, Broken(), around).ended(run.run_id)
+    return await ThreadActor(binding, ledger, executor or Broken(), around).ended(run.run_id)
 
 
 @pytest.mark.parametrize("action", [None, CancelAction.INTERRUPT, CancelAction.ROLLBACK])
@@ -121,6 +145,30 @@ async def test_a_run_whose_checkpoints_cannot_be_read_has_an_end_all_the_same(le
     run = await worn_out(ledger, action)
     assert run.status is (RunStatus.INTERRUPTED if action is CancelAction.INTERRUPT else RunStatus.ERROR)
     assert await ledger.run("t1", run.run_id) == run
+
+
+async def test_who_looks_where_a_run_has_left_its_thread_looks_again_when_a_slot_dies(ledger, monkeypatch):
+    monkeypatch.setattr(attempts, "AGAIN_AFTER", 0)
+    run = await worn_out(ledger, CancelAction.INTERRUPT, Reached())
+    assert (run.status, run.checkpoint_id) == (RunStatus.INTERRUPTED, "c1")
+    thread = await ledger.thread("t1")
+    assert (thread.status, list(thread.interrupts)) == (ThreadStatus.INTERRUPTED, ["task"])
+
+
+async def test_a_run_is_undone_also_if_the_slot_that_was_to_do_it_dies(ledger, monkeypatch):
+    monkeypatch.setattr(attempts, "AGAIN_AFTER", 0)
+    executor = Reached()
+    run = await worn_out(ledger, CancelAction.ROLLBACK, executor)
+    assert (run.status, run.error) == (ROLLED_BACK.status, ROLLED_BACK.failure)
+    assert executor.rolled_back == [run.run_id]
+
+
+async def test_checkpoints_that_stay_out_of_reach_keep_no_run_from_its_end(ledger, monkeypatch):
+    monkeypatch.setattr(attempts, "PATIENCE", 0)
+    executor = Reached()
+    executor.deaths = 10
+    run = await worn_out(ledger, CancelAction.INTERRUPT, executor)
+    assert (run.status, run.checkpoint_id) == (RunStatus.INTERRUPTED, None)
 
 
 async def test_an_end_that_the_disk_refuses_is_written_when_there_is_room(ledger, monkeypatch):
@@ -131,7 +179,7 @@ async def test_an_end_that_the_disk_refuses_is_written_when_there_is_room(ledger
             raise refusals.pop()
         await settle(settlement)
 
-    monkeypatch.setattr(attempts, "SETTLED_AGAIN_AFTER", 0)
+    monkeypatch.setattr(attempts, "AGAIN_AFTER", 0)
     monkeypatch.setattr(ledger, "settle", refuse_at_first)
     run = await worn_out(ledger)
     assert not refusals
