@@ -66,7 +66,7 @@ def _change(db: DuckDBPyConnection, assistant: Assistant) -> tuple[str, dict[str
 
 
 def _find(db: DuckDBPyConnection, assistant_id: str) -> Assistant | None:
-    row = db.execute(_SQL["get"], {"assistant_id": assistant_id}).fetchone()
+    row = queries.one(db, _SQL["get"], {"assistant_id": assistant_id})
     return _DECODER.decode(row[0]) if row else None
 
 

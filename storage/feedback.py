@@ -80,7 +80,7 @@ def _given(db: DuckDBPyConnection, asked: Withdrawal) -> Feedback:
 
 def _of_all(db: DuckDBPyConnection, thread_id: str, run_id: str) -> list[Feedback]:
     """Of a run, by whomever."""
-    if not (known := db.execute(_SQL["run"], {"thread_id": thread_id, "run_id": run_id}).fetchone()):
+    if not (known := queries.one(db, _SQL["run"], {"thread_id": thread_id, "run_id": run_id})):
         raise RunNotFoundError(run_id)
     return [one for one in _of_thread(db, thread_id) if one.run_id == known[0]]
 

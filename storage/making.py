@@ -37,7 +37,7 @@ class Backlog:
         self._db = db
         self._waiting: deque[Entry] = deque()
         self._turn = threading.Lock()
-        (self.made,) = db.execute(_SQL["made"]).fetchone() or (0,)
+        (self.made,) = queries.one(db, _SQL["made"]) or (0,)
         """Number of the last entry that the database has made."""
 
     def __len__(self) -> int:

@@ -45,7 +45,7 @@ def events(  # noqa: PLR0913 - a page of what, and which
 
 
 def _is_rolled_back(db: DuckDBPyConnection, thread_id: str, run_id: str) -> bool:
-    row = db.execute(_SQL["run"], {"thread_id": thread_id, "run_id": run_id}).fetchone()
+    row = queries.one(db, _SQL["run"], {"thread_id": thread_id, "run_id": run_id})
     if row is None:
         raise RunNotFoundError(run_id)
     return row[0]

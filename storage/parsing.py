@@ -67,7 +67,7 @@ class _Reader:
         """Why it may not be asked; nothing if it may."""
         try:
             only_select(self._db, sql)
-            (text,) = self._db.execute(_SQL["tree"], {"sql": sql}).fetchone() or ("",)
+            (text,) = queries.one(self._db, _SQL["tree"], {"sql": sql}) or ("",)
             tree = json.loads(text)
             if tree["error"]:
                 return f"The query cannot be checked: {tree['error_message']}"

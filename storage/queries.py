@@ -67,6 +67,17 @@ def run(
             return db.execute(statements[f"{name}_each"], columns).fetchall()
 
 
+def one(db: DuckDBPyConnection, statement: Statement, given: dict[str, Any] | None = None) -> tuple[Any, ...] | None:
+    """The row that a statement finds, of which there is one at most.
+
+    `fetchone` leaves the statement's transaction open until the connection's next one, even where there is no second
+    row. As long as a connection rests like that, DuckDB keeps the old version of all that is changed, in memory, and
+    cannot fold its log into the file.
+    """
+    rows = db.execute(statement, given).fetchall()
+    return rows[0] if rows else None
+
+
 @contextmanager
 def transaction(db: DuckDBPyConnection) -> Generator[None, None, None]:
     db.begin()

@@ -124,7 +124,7 @@ def forget(writer: Writer, asked: Sequence[Forgetting]) -> list[ServiceError | N
 
 def get(db: DuckDBPyConnection, thread_id: str | None, run_id: str, *, lately: bool = False) -> Run:
     """A run of the thread, or of any; with `lately`, also one that has just gone with its thread."""
-    row = db.execute(_SQL["get"], {"thread_id": thread_id, "run_id": run_id, "lately": lately}).fetchone()
+    row = queries.one(db, _SQL["get"], {"thread_id": thread_id, "run_id": run_id, "lately": lately})
     if row is None:
         raise RunNotFoundError(run_id)
     return _read(row)
@@ -144,7 +144,7 @@ def tell(writer: Writer, asked: Sequence[Told]) -> list[None]:
 
 def of_key(db: DuckDBPyConnection, thread_id: str, key: str) -> Run | None:
     """The run that a request of this name made on the thread, also if it has just gone with it."""
-    found = db.execute(_SQL["of_key"], {"thread_id": thread_id, "idempotency_key": key}).fetchone()
+    found = queries.one(db, _SQL["of_key"], {"thread_id": thread_id, "idempotency_key": key})
     return get(db, thread_id, found[0], lately=True) if found else None
 
 

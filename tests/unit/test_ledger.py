@@ -17,6 +17,8 @@ from msgspec.structs import replace
 
 from actors import owing
 from actors.ledger import Ledger
+from storage.conversations import Cursor
+from storage.database import READERS
 from storage.errors import (
     AssistantNotFoundError,
     RunNotFoundError,
@@ -28,6 +30,7 @@ from storage.errors import (
 from storage.journal import NotKeptError
 from storage.records import Admission, CancelAction, RunRequest, RunStatus, Settlement, Standing, ThreadStatus, Wish
 from storage.runs import Told
+from storage.threads import Patch
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
 DIES_AFTER_AN_ANSWER = """
@@ -434,3 +437,32 @@ async def test_a_webhook_that_its_reader_does_not_get_to_is_anothers(ledger, mon
     async with aclosing(ledger.owed_webhooks()) as stopped, aclosing(ledger.owed_webhooks()) as other:
         assert await anext(stopped) == [key(run)]
         assert await anext(other) == [key(run)]
+
+
+def kept_for_others(db):
+    """Bytes of what was changed, as those still see it who began to read before."""
+    return sum(size for (size,) in db.execute(OLD_VERSIONS).fetchall())
+
+
+OLD_VERSIONS = "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'TRANSACTION'"
+
+
+async def test_who_has_read_keeps_nothing_from_being_cleaned_up(ledger):
+    """A result that is not read to its end would: its connection rests in the middle of a transaction."""
+    run = a_run()
+    await ledger.put_assistants([an_assistant()])
+    binding = await ledger.bind("t1", must_exist=False)
+    await ledger.admit(Admission(run=run, epoch=binding.epoch, new_thread=a_thread()))
+    cursor = Cursor(limit=1)
+    for _ in range(READERS):
+        await ledger.assistant("a1")
+        await ledger.thread("t1")
+        await ledger.run_messages("t1", run.run_id, cursor)
+        await ledger.feedback("t1", run.run_id, None)
+        await ledger.feedback_stats("t1", run.run_id)
+        await ledger.run_of_key("t1", "none")
+        await ledger.run("t1", run.run_id)
+    for number in range(50):
+        await ledger.patch_thread(Patch("t1", {"long": f"{number}" * 20_000}, NOON))
+        await asyncio.to_thread(ledger._database._backlog.catch_up)
+    assert await ledger._database.read(kept_for_others) < 100_000
