@@ -83,8 +83,8 @@ class Client:
 
     # Threads
 
-    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
-        created = await self._ledger.create_thread(thread, existing_ok=existing_ok)
+    async def create_thread(self, thread: Thread, *, existing_ok: bool = False, is_fresh: bool = False) -> Thread:
+        created = await self._ledger.create_thread(thread, existing_ok=existing_ok, is_fresh=is_fresh)
         _remember(self._created, thread.thread_id, None)
         return created
 
@@ -120,7 +120,7 @@ class Client:
             state_updated_at=now if thread.state_updated_at else None,
         )
         await self._read(thread_id, "copy", thread_id, copy.thread_id)
-        return await self._ledger.create_thread(copy, existing_ok=True)
+        return await self._ledger.create_thread(copy, is_fresh=True)
 
     async def patch_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread:
         patched = await self._ledger.patch_thread(Patch(thread_id, metadata, datetime.now(UTC)))

@@ -100,8 +100,8 @@ class Ledger:
 
     # Threads
 
-    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
-        return await self._write(threads.create, Creation(thread, existing_ok), thread.thread_id)
+    async def create_thread(self, thread: Thread, *, existing_ok: bool = False, is_fresh: bool = False) -> Thread:
+        return await self._write(threads.create, Creation(thread, existing_ok, is_fresh), thread.thread_id)
 
     async def thread(self, thread_id: str) -> Thread:
         return await self._read(threads.get, thread_id)

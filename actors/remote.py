@@ -94,8 +94,8 @@ class RemoteLedger:
     async def unfinished_threads(self) -> list[str]:
         return await self._ask("unfinished_threads")
 
-    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
-        return await self._ask("create_thread", thread, existing_ok=existing_ok)
+    async def create_thread(self, thread: Thread, *, existing_ok: bool = False, is_fresh: bool = False) -> Thread:
+        return await self._ask("create_thread", thread, existing_ok=existing_ok, is_fresh=is_fresh)
 
     async def thread(self, thread_id: str) -> Thread:
         return await self._ask("thread", thread_id)

@@ -75,8 +75,11 @@ class Runtime(Protocol):
         """
         ...
 
-    async def create_thread(self, thread: Thread, *, existing_ok: bool) -> Thread:
-        """Store a thread; or return the one that is there if that is fine. Raises ThreadExistsError."""
+    async def create_thread(self, thread: Thread, *, existing_ok: bool = False, is_fresh: bool = False) -> Thread:
+        """Store a thread; or return the one that is there if that is fine. Raises ThreadExistsError.
+
+        `is_fresh`: its id was made for it, so that there can be no other.
+        """
         ...
 
     async def thread(self, thread_id: str) -> Thread:

@@ -25,7 +25,10 @@ class Creation(Struct, frozen=True):
     """Store a thread; or if there is one of this id, leave that as it is, if that is fine."""
 
     thread: Thread
-    existing_ok: bool
+    existing_ok: bool = False
+    is_fresh: bool = False
+    """Whether its id was made for it. Then there can only be this thread of that id, from the same creation asked
+    before, and nobody needs to look, which takes half a millisecond."""
 
 
 class Patch(Struct, frozen=True):
@@ -45,6 +48,7 @@ class Deletion(Struct, frozen=True):
 
 def create(writer: Writer, asked: Sequence[Creation]) -> list[Thread | ServiceError]:
     """The threads that are stored under these ids now."""
+    writer.note_fresh(one.thread.thread_id for one in asked if one.is_fresh)
     writer.look_up_threads(one.thread.thread_id for one in asked)
     outcomes = each(partial(_created, writer), asked)
     known = records(writer, [one for one in accepted(outcomes) if isinstance(one, str)])
@@ -141,7 +145,7 @@ def _created(writer: Writer, asked: Creation) -> Thread | str:
     if not writer.thread(thread_id).is_stored:
         writer.note_thread(thread_id, is_stored=True, record=asked.thread, log=LogEnd())
         return asked.thread
-    if asked.existing_ok:
+    if asked.existing_ok or asked.is_fresh:
         return thread_id
     raise ThreadExistsError(thread_id)
 

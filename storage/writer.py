@@ -21,8 +21,9 @@ from storage.making import Backlog
 from storage.pricing import Pricer
 from storage.records import Run, Thread, Wish
 
-MOST_REMEMBERED = 10_000
-"""Threads, and as many runs; those not needed for longest are forgotten first. More than any commit has writes."""
+MOST_REMEMBERED = 2_000
+"""Threads, and as many runs; those not needed for longest are forgotten first. More than any commit has writes; each
+takes about 1 KB, and looking it up again half a millisecond."""
 
 _SQL = queries.load("writer")
 
@@ -121,6 +122,11 @@ class Writer:
         for thread_id, epoch, next_seq, unfinished in rows:
             known = Known(epoch or 0, next_seq or 1, unfinished is not None, unfinished or 0)
             self._remember(self._threads, thread_id, known)
+
+    def note_fresh(self, thread_ids: Iterable[str]) -> None:
+        """Remember that there were no threads of these ids, unless something is remembered already."""
+        for thread_id in _touched(self._threads, thread_ids):
+            self._remember(self._threads, thread_id, Known(log=LogEnd()))
 
     def thread(self, thread_id: str) -> Known:
         """One that has been looked up."""

@@ -11,13 +11,15 @@ SELECT thread_id, user_id, CASE WHEN unfinished > 0 THEN 'busy' ELSE status END,
  WHERE thread_id IN (SELECT unnest($thread_id::VARCHAR[]));
 
 -- name: insert
+-- One that is there already is the same, asked for twice.
 INSERT INTO threads (
     thread_id, user_id, status, unfinished, metadata, config, interrupts,
     error_type, error_message, created_at, updated_at, state_updated_at
 ) VALUES (
     $thread_id, $user_id, $status, $unfinished, $metadata, $config, $interrupts,
     $error_type, $error_message, $created_at, $updated_at, $state_updated_at
-);
+)
+ON CONFLICT DO NOTHING;
 
 -- name: insert_each
 INSERT INTO threads (
@@ -27,7 +29,8 @@ INSERT INTO threads (
 SELECT unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]), unnest($status::VARCHAR[]),
        unnest($unfinished::INTEGER[]), unnest($metadata::JSON[]), unnest($config::JSON[]), unnest($interrupts::JSON[]),
        unnest($error_type::VARCHAR[]), unnest($error_message::VARCHAR[]), unnest($created_at::TIMESTAMPTZ[]),
-       unnest($updated_at::TIMESTAMPTZ[]), unnest($state_updated_at::TIMESTAMPTZ[]);
+       unnest($updated_at::TIMESTAMPTZ[]), unnest($state_updated_at::TIMESTAMPTZ[])
+ON CONFLICT DO NOTHING;
 
 -- name: occupy
 -- A run has been admitted.

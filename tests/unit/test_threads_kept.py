@@ -352,6 +352,20 @@ def test_what_somebody_else_has_said_of_a_thread_stays_when_a_run_is_rolled_back
     assert metadata_now(writer) == {"graph_id": "by hand", "assistant_id": "a1"}
 
 
+def test_a_thread_with_an_id_of_its_own_that_is_created_again_is_the_same(db):
+    """Whoever lost the answer asks again; by then the ledger may have been restarted."""
+    fresh = Creation(a_thread(), is_fresh=True)
+    writer = a_writer(db)
+    assert do(writer, threads.create, [fresh]) == do(writer, threads.create, [fresh]) == [a_thread()]
+    assert threads.get(writer.db, "t1") == a_thread()
+    writer = a_writer(db)
+    others = [Creation(a_thread(name), is_fresh=True) for name in ("t2", "t3")]
+    for asked in ([fresh], [fresh, *others]):
+        assert do(writer, threads.create, asked) == [one.thread for one in asked]
+        assert threads.get(writer.db, "t1") == a_thread()
+    assert do(writer, bindings.bind, [Bind("t3", must_exist=True)])[0].thread == a_thread("t3")
+
+
 def test_what_is_forgotten_is_looked_up_again_and_what_is_needed_now_is_not_forgotten(db):
     writer = a_writer(db, most_remembered=2)
     names, given = ["t1", "t2", "t3"], [a_run("t1"), a_run("t2"), a_run("t3")]

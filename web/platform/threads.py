@@ -36,7 +36,8 @@ class ThreadController(Controller):
             created_at=now,
             updated_at=now,
         )
-        return await _shape(gate, await gate.runtime.create_thread(new, existing_ok=asked.if_exists == "do_nothing"))
+        existing_ok, is_fresh = asked.if_exists == "do_nothing", not asked.thread_id
+        return await _shape(gate, await gate.runtime.create_thread(new, existing_ok=existing_ok, is_fresh=is_fresh))
 
     @get("/{thread_id:str}")
     async def one(self, thread_id: FromPath[str], gate: TheGate, include: Include = None) -> Thread:
