@@ -12,6 +12,13 @@ def process_id(slot: str) -> int:
     return int(slot.rpartition("-")[2])
 
 
+class Home(Struct, frozen=True):
+    """Where a thread is that does not rest."""
+
+    address: str | None
+    """Of its slot; None is the lobby."""
+
+
 class Addresses(Struct, frozen=True):
     folder: str
 

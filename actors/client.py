@@ -8,8 +8,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from actors.addresses import Addresses
 from actors.errors import GoneError, NotHereError, RunEndedError
 from actors.links import Links, Peer
 from actors.remote import RemoteDirectory, RemoteLedger
-from actors.runtime import Batch, History, Parts, StateUpdate, Submission
+from actors.runtime import Batch, History, Parts, StateUpdate, Submission, UntilEnded
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
@@ -31,6 +32,7 @@ from storage.runs import Told
 from storage.threads import Patch
 
 T = TypeVar("T")
+Items = AsyncGenerator[Any, None]
 
 MOST_HINTS = 10_000
 """Threads whose place is remembered; the one that was not asked for longest is forgotten first."""
@@ -41,6 +43,10 @@ TRIES = 30
 PAUSE = 0.1
 """Seconds between those tries, from the third on: the first may have followed an old hint, the second a thread that was
 just moving, and those that come then a process whose death has still to be noticed."""
+
+LOOKS = 2
+"""How often a thread is looked for by those who follow a run, before they ask whether that has ended: what is
+remembered of its place may be old, and then the directory knows better."""
 
 READ_THERE_FOR = 1.0
 """Seconds for which states of resting threads are read in one slot, before the directory is asked for another."""
@@ -124,9 +130,9 @@ class Client:
 
     async def patch_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread:
         patched = await self._ledger.patch_thread(Patch(thread_id, metadata, datetime.now(UTC)))
-        while await self._is_awake(thread_id):  # its actor remembers what it was like
+        while place := await self._found(thread_id):  # its actor remembers what it was like
             try:
-                await (await self._place(thread_id)).call("refresh", thread_id)
+                await place.call("refresh", thread_id)
             except (NotHereError, GoneError):
                 await self._forget(thread_id)
             else:
@@ -145,24 +151,40 @@ class Client:
         return await self._submit(submission)
 
     async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
+        run, first, items = await self._submit_and("submit_and_stream", submission)
+        return run, self._follow(run, 0, _Stream(items, first) if items else None)
+
+    async def submit_and_wait(self, submission: Submission) -> tuple[Run, UntilEnded]:
+        run, _, items = await self._submit_and("submit_and_wait", submission)
+        return run, partial(self._last_of, items, run)
+
+    async def _submit_and(self, method: str, submission: Submission) -> tuple[Run, bytes, Items | None]:
+        """The run, with what came along with it, and what comes then; None if that has to be asked for."""
         if submission.run.idempotency_key is not None:  # it may be a run that has ended long ago
-            run = await self.submit(submission)
-            return run, self._follow(run, 0, None)
+            return await self.submit(submission), b"", None
         await self._check_known(submission)
         thread_id = submission.run.thread_id
         for failures in range(TRIES):
             place = await self._place(thread_id)
-            items = place.stream("submit_and_stream", submission)
+            items = place.stream(method, submission)
             try:
                 run, first = await anext(items)
             except NotHereError:
                 await self._forget(thread_id, failures)
             except GoneError:  # it may have been admitted, and even have ended
-                run = await self._submit(replace(submission, again=True))
-                return run, self._follow(run, 0, None)
+                return await self._submit(replace(submission, again=True)), b"", None
             else:
-                return run, self._follow(run, 0, _Stream(items, first))
+                return run, first, items
         raise UnavailableError
+
+    async def _last_of(self, items: Items | None, run: Run) -> Run:
+        """What `items` say last; or if they break off before, what is found elsewhere."""
+        if items:
+            async with aclosing(items):
+                with suppress(NotHereError, GoneError):
+                    return await anext(items)
+            await self._forget(run.thread_id)
+        return await self.ended(run.thread_id, run.run_id)
 
     async def _submit(self, submission: Submission) -> Run:
         thread_id = submission.run.thread_id
@@ -182,14 +204,15 @@ class Client:
 
     async def ended(self, thread_id: str, run_id: str) -> Run:
         while True:
-            if place := self._places.get(thread_id):
+            for _ in range(LOOKS):
+                if (place := await self._found(thread_id)) is None:
+                    break
                 try:
                     return await place.call("ended", thread_id, run_id)
                 except (NotHereError, GoneError):
                     await self._forget(thread_id)
             if (run := await self._ledger.run(thread_id, run_id, lately=True)).status.is_final:
                 return run
-            await self._forget(thread_id)
             await self._place(thread_id)
 
     async def result(self, run: Run) -> bytes | None:
@@ -267,11 +290,12 @@ class Client:
         """From one place to the next, until the run's end has been said."""
         while True:
             stream = stream or await self._stream(run, after)
-            if stream is None:
+            if stream is None and not run.status.is_final:
                 run = await self._ledger.run(run.thread_id, run.run_id, lately=True)
-                if not run.status.is_final:
-                    continue
-                stream = await self._recall(run, after)
+            if stream is None and not run.status.is_final:
+                await self._place(run.thread_id)
+                continue
+            stream = stream or await self._recall(run, after)
             async with aclosing(stream.batches()) as batches:
                 async for batch in batches:
                     yield batch
@@ -287,10 +311,9 @@ class Client:
 
     async def _stream(self, run: Run, after: int) -> "_Stream | None":
         """A stream from where the thread is now; None when nobody has this run on tape."""
-        for _ in range(2):  # what is remembered of the thread's place may be old: then the directory knows better
-            if run.status.is_final and not await self._is_awake(run.thread_id):
+        for _ in range(LOOKS):
+            if (place := await self._found(run.thread_id)) is None:
                 return None
-            place = await self._place(run.thread_id)
             stream = _Stream(place.stream("stream", run.thread_id, run.run_id, after))
             try:
                 await stream.peek()
@@ -320,15 +343,18 @@ class Client:
         if place := self._places.get(thread_id):
             self._places.move_to_end(thread_id)
             return place
-        address = await self._directory.locate(thread_id)
+        return self._note_place(thread_id, await self._directory.locate(thread_id))
+
+    def _note_place(self, thread_id: str, address: str | None) -> Peer:
         place = self._lobby if address is None else self._links.to(address)
         _remember(self._places, thread_id, place)
         return place
 
-    async def _is_awake(self, thread_id: str) -> bool:
-        if thread_id in self._places:
-            return True
-        return await self._directory.is_awake(thread_id)
+    async def _found(self, thread_id: str) -> Peer | None:
+        """Where the thread lives; None if it rests, and whoever only wants to know what became of a run lets it."""
+        if (place := self._places.get(thread_id)) or (home := await self._directory.find(thread_id)) is None:
+            return place
+        return self._note_place(thread_id, home.address)
 
     async def _read(self, thread_id: str, method: str, *args: Any, **kwargs: Any) -> Any:
         """Ask the thread's own slot, or else any: what is read is on disk."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from actors.addresses import Home
 from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.host import Host
@@ -164,9 +165,11 @@ class Directory:
                         self._feed(Wanted(thread_id))
                 await turn.moved(within=LOBBY_AFTER)
 
-    async def is_awake(self, thread_id: str) -> bool:
-        """Whether the thread lives anywhere now."""
-        return thread_id in self._places
+    async def find(self, thread_id: str) -> Home | None:
+        """Where the thread is, once it has moved if it is moving; None if it rests, and it is left to."""
+        with self._attended(thread_id) as turn:
+            async with turn.lock:
+                return Home(_address(self._places[thread_id])) if thread_id in self._places else None
 
     async def reader(self, thread_id: str) -> str:
         """The address of a slot in which the thread's state can be read: its own, or any."""

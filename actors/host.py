@@ -115,6 +115,15 @@ class Host:
             async for item in items:
                 yield item
 
+    async def submit_and_wait(self, submission: Submission) -> AsyncGenerator[Any, None]:
+        """First as `submit_and_stream`, with nothing said; then the run with its final status.
+
+        Who asked for that in a second call might come too late: then the thread has left.
+        """
+        run = await self.submit(submission)
+        yield run, b""
+        yield await self.ended(run.thread_id, run.run_id)
+
     async def stream(self, thread_id: str, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
         """The run's parts above `after`, each batch in MessagePack.
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import psutil
 from msgspec.structs import replace
 
-from actors.addresses import process_id
+from actors.addresses import Home, process_id
 from actors.catalog import Catalog
 from actors.errors import GoneError
 from actors.outcomes import Leaving, Position
@@ -205,8 +205,8 @@ class RemoteDirectory:
     async def locate(self, thread_id: str) -> str | None:
         return await _patiently(self._handle, "locate", thread_id)
 
-    async def is_awake(self, thread_id: str) -> bool:
-        return await _patiently(self._handle, "is_awake", thread_id)
+    async def find(self, thread_id: str) -> Home | None:
+        return await _patiently(self._handle, "find", thread_id)
 
     async def reader(self, thread_id: str) -> str:
         return await _patiently(self._handle, "reader", thread_id)

@@ -1,6 +1,6 @@
 """What the web may ask of the actors. Cluster carries it out over Ray."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -16,6 +16,9 @@ Batch = list[Part] | Gap
 
 Parts = AsyncGenerator[Batch, None]
 """Ends after a batch whose last part is the run's end. Close it when the reader has gone."""
+
+UntilEnded = Callable[[], Awaitable[Run]]
+"""Waits for the final status of a run that is known by then, and returns the run. May be called once, or never."""
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -126,6 +129,10 @@ class Runtime(Protocol):
 
     async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
         """As `submit`, with the run's parts from its first."""
+        ...
+
+    async def submit_and_wait(self, submission: Submission) -> tuple[Run, UntilEnded]:
+        """As `submit`, with a way to wait for the run's end."""
         ...
 
     async def follow(self, thread_id: str, run_id: str, after: int) -> Parts:

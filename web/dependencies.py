@@ -10,7 +10,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, SkipValidation
 from msgspec import Struct
 
-from actors.runtime import Parts, Runtime, Submission
+from actors.runtime import Parts, Runtime, Submission, UntilEnded
 from storage.records import CancelAction, OnDisconnect, Run
 from web.answers import Leave, LongAnswers
 from web.errors import wrong
@@ -39,6 +39,14 @@ class Gate(Struct, frozen=True):
         """As the runtime's, unless the webhook may not be called."""
         self.webhooks.check(submission.run.request.webhook)
         return await self.runtime.submit(submission)
+
+    def ended(self, run: Run) -> UntilEnded:
+        return partial(self.runtime.ended, run.thread_id, run.run_id)
+
+    async def submit_and_wait(self, submission: Submission) -> tuple[Run, UntilEnded]:
+        """As the runtime's, unless the webhook may not be called."""
+        self.webhooks.check(submission.run.request.webhook)
+        return await self.runtime.submit_and_wait(submission)
 
     async def submit_and_follow(self, submission: Submission) -> tuple[Run, Parts]:
         """As the runtime's, unless the webhook may not be called."""

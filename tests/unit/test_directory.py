@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from actors import directory as directory_module
+from actors.addresses import Home
 from actors.directory import Directory, DirectorySettings, _Turn
 from actors.errors import GoneError
 from actors.pool import Pool, Slot, SlotStatus
@@ -85,7 +86,7 @@ async def test_slots_that_are_there_keep_their_threads():
     free.answer.set_result([])
     taken = directory(bound, free)
     await taken.open()
-    assert await taken.is_awake("a")
+    assert await taken.find("a") == Home("survivor")
     assert await taken.locate("a") == bound.address
     assert [slot.thread_id for slot in taken._pool.slots.values()] == ["a", None]
     await taken.close()
@@ -103,7 +104,7 @@ async def test_a_slot_that_cannot_be_taken_over_is_ended(monkeypatch, answer):
     else:
         slow.answer.set_result(answer)
     await slow.ended.wait()
-    assert not await taken.is_awake("a")
+    assert await taken.find("a") is None
     await taken.close()
 
 

@@ -42,8 +42,8 @@ class CreationController(Controller):
         self, thread_id: ThreadId, data: JSONBody[RunCreateRequest], request: AnyRequest, gate: TheGate
     ) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
-        run = await gate.submit(await _submission(gate, thread_id, request, data))
-        return streams.wait(gate, run, leave=gate.leave(run))
+        run, ended = await gate.submit_and_wait(await _submission(gate, thread_id, request, data))
+        return streams.wait(gate, run, ended, leave=gate.leave(run))
 
 
 async def _submission(gate: Gate, thread_id: str, request: AnyRequest, data: RunCreateRequest) -> Submission:

@@ -94,7 +94,7 @@ class RunController(Controller):
         if not _wants_json(accept):
             return await streams.join(gate, await gate.runtime.run(thread_id, run_id), wish)
         run = await gate.runtime.run(thread_id, run_id)
-        return streams.wait(gate, run, leave=gate.ending(run) if wish.cancel else None)
+        return streams.wait(gate, run, gate.ended(run), leave=gate.ending(run) if wish.cancel else None)
 
     @post("/{run_id:str}/cancel", status_code=202)
     async def cancel(

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar.response import Stream
 
-from actors.runtime import Parts
+from actors.runtime import Parts, UntilEnded
 from storage.records import Run, RunStatus
 from web.answers import Beat, Leave
 from web.dependencies import Gate
@@ -37,10 +37,10 @@ def stream(
     return Stream(body, media_type=MEDIA_TYPE, headers=headers)
 
 
-def wait(gate: Gate, run: Run, *, leave: Leave | None) -> Stream:
+def wait(gate: Gate, run: Run, ended: UntilEnded, *, leave: Leave | None) -> Stream:
     """One JSON value, with empty lines in front of it while it is waited for."""
     beat = Beat(b"\n", gate.settings.gateway_heartbeat)
-    body = gate.answers.body(_outcome(gate, run), beat, leave)
+    body = gate.answers.body(_outcome(gate, ended), beat, leave)
     return Stream(body, media_type="application/json", headers=place(run))
 
 
@@ -61,14 +61,14 @@ async def _follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes,
     return said(gate, await gate.runtime.follow(run.thread_id, run.run_id, reader.after), reader)
 
 
-async def _outcome(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
+async def _outcome(gate: Gate, ended: UntilEnded) -> AsyncGenerator[bytes, None]:
     """What a run leaves, once it has ended."""
-    ended = await gate.runtime.ended(run.thread_id, run.run_id)
-    result = await gate.runtime.result(ended)
-    if ended.status is RunStatus.SUCCESS:
+    run = await ended()
+    result = await gate.runtime.result(run)
+    if run.status is RunStatus.SUCCESS:
         yield result or b"{}"
     else:
-        yield msgspec.json.encode(schemas.outcome(ended, result, mask_errors=gate.settings.mask_errors))
+        yield msgspec.json.encode(schemas.outcome(run, result, mask_errors=gate.settings.mask_errors))
 
 
 def _wire(gate: Gate) -> wire.GatewayWire:

@@ -77,7 +77,7 @@ class RunController(Controller):
         wish = Wish.of(None, None, cancel_on_disconnect, MODES)
         run = await ids.run(gate.runtime, thread_id, run_id, lately=True)
         leave = gate.ending(run) if wish.cancel else None
-        return streams.wait(gate, run, streams.outcome(gate, run), leave=leave, again=wish.again)
+        return streams.wait(gate, run, streams.outcome(gate, gate.ended(run)), leave=leave, again=wish.again)
 
     @post("/{run_id:str}/cancel", status_code=202, exception_handlers=errors.PLATFORM_CANCELLING)
     async def cancel(
@@ -92,4 +92,4 @@ class RunController(Controller):
         patient = flag("wait", wait)
         run = await ids.run(gate.runtime, thread_id, run_id)
         await gate.runtime.cancel(thread_id, run_id, action, cancel_wish(thread_id, run_id))
-        return streams.wait(gate, run, streams.nothing(gate, run), leave=None) if patient else Response(b"")
+        return streams.wait(gate, run, streams.nothing(gate.ended(run)), leave=None) if patient else Response(b"")

@@ -42,8 +42,8 @@ class StatelessController(Controller):
     @post("/wait", status_code=200)
     async def wait(self, data: JSONBody[RunCreate], request: AnyRequest, gate: TheGate) -> Stream:
         """Start a run and answer with what it leaves, once it has ended."""
-        run = await gate.submit(await _asked(gate, request, data))
-        return streams.wait(gate, run, streams.outcome(gate, run), leave=gate.leave(run), at=streams.stateless)
+        run, ended = await gate.submit_and_wait(await _asked(gate, request, data))
+        return streams.wait(gate, run, streams.outcome(gate, ended), leave=gate.leave(run), at=streams.stateless)
 
     @post("/batch", status_code=200)
     async def batch(self, data: JSONBody[list[RunCreate]], request: AnyRequest, gate: TheGate) -> list[schemas.Run]:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar.response import Stream
 
-from actors.runtime import Parts
+from actors.runtime import Parts, UntilEnded
 from storage.records import Run, RunStatus
 from web.answers import Beat, Leave
 from web.dependencies import Gate
@@ -80,18 +80,18 @@ async def _follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes,
     return said(gate, await gate.runtime.follow(run.thread_id, run.run_id, reader.after), reader)
 
 
-async def outcome(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
+async def outcome(gate: Gate, ended: UntilEnded) -> AsyncGenerator[bytes, None]:
     """What a run leaves, once it has ended."""
-    ended = await gate.runtime.ended(run.thread_id, run.run_id)
-    if ended.status in (RunStatus.ERROR, RunStatus.TIMEOUT):
-        yield msgspec.json.encode(Outcome(failure_in(ended, mask=gate.settings.mask_errors)))
+    run = await ended()
+    if run.status in (RunStatus.ERROR, RunStatus.TIMEOUT):
+        yield msgspec.json.encode(Outcome(failure_in(run, mask=gate.settings.mask_errors)))
     else:
-        yield await gate.runtime.result(ended) or b"{}"
+        yield await gate.runtime.result(run) or b"{}"
 
 
-async def nothing(gate: Gate, run: Run) -> AsyncGenerator[bytes, None]:
+async def nothing(ended: UntilEnded) -> AsyncGenerator[bytes, None]:
     """An empty object, once the run has ended."""
-    await gate.runtime.ended(run.thread_id, run.run_id)
+    await ended()
     yield b"{}"
 
 
