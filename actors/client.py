@@ -27,9 +27,7 @@ from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page
 from storage.errors import UnavailableError
 from storage.panels import PANELS, Panel
 from storage.questions import Answer, Question
-from storage.records import END, Assistant, CancelAction, Gap, Part, Run, RunStatus, Thread
-from storage.runs import Told
-from storage.threads import Patch
+from storage.records import END, Assistant, CancelAction, Gap, Part, Patch, Run, RunStatus, Thread, Told
 
 T = TypeVar("T")
 Items = AsyncGenerator[Any, None]

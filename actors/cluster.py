@@ -35,7 +35,6 @@ from actors.catalog import Catalog, GraphInfo
 from actors.client import Client
 from actors.directory import Directory, DirectorySettings
 from actors.doors import Door
-from actors.ledger import Ledger
 from actors.links import Links
 from actors.ports import SlotPort
 from actors.project import Project, RunLimits, SlotSettings
@@ -273,21 +272,10 @@ class _LedgerActor(_Server):
     def _address(self, addresses: Addresses, _: ClusterSettings) -> str:
         return addresses.ledger
 
-    async def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Ledger:
-        ledger = Ledger(str(settings.data / "treadle.duckdb"), settings.server, settings.own_prices)
-        await ledger.open()
-        self._pricing = asyncio.create_task(_load_prices(ledger), name="price-loader")
-        return ledger
-
-
-async def _load_prices(ledger: Ledger) -> None:
-    """After it is ready: nothing waits for it, and without it calls are recorded all the same."""
-    try:
-        await ledger.load_prices()
-    except ServiceError as error:  # the ledger is closing, or its disk is full; the next start tries again
-        logger.warning("Calls have no prices yet: %s", error)
-    except Exception:  # nobody awaits this task; calls stay without a cost, and say that they are pending
-        logger.exception("The price list could not be loaded")
+    async def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Any:
+        # Only here, because it brings DuckDB along: 13 MB that no other process needs.
+        ledger = import_module("actors.ledger")
+        return await ledger.open_ledger(settings.data, settings.server, settings.own_prices)
 
 
 class _DirectoryActor(_Server):

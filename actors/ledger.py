@@ -1,8 +1,10 @@
 """The one writer of the database: gathers what many threads have to say, and commits it together."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from duckdb import DuckDBPyConnection
@@ -15,21 +17,36 @@ from storage.assistants import SortBy, SortOrder
 from storage.bindings import Bind, Reserve
 from storage.commits import Query, Write
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
-from storage.database import Database
+from storage.database import FILE, Database
 from storage.deployment import UNSAID, Deployment
-from storage.errors import RunNotFoundError, UnavailableError
+from storage.errors import RunNotFoundError, ServiceError, UnavailableError
 from storage.feedback import Withdrawal
 from storage.pricelists import NO_OWN_PRICES, OwnPrices
 from storage.prices import Pricing
 from storage.pricing import Pricer
 from storage.questions import Question
-from storage.records import Admission, Assistant, Binding, Parking, Run, RunStatus, Settlement, Stand, Thread, Wish
-from storage.runs import Forgetting, Start, Told
-from storage.threads import Creation, Deletion, Patch
+from storage.records import (
+    Admission,
+    Assistant,
+    Binding,
+    Parking,
+    Patch,
+    Run,
+    RunStatus,
+    Settlement,
+    Stand,
+    Thread,
+    Told,
+    Wish,
+)
+from storage.runs import Forgetting, Start
+from storage.threads import Creation, Deletion
 
 P = ParamSpec("P")
 T = TypeVar("T")
 G = TypeVar("G")
+
+logger = logging.getLogger(__name__)
 
 LARGEST_COMMIT = 256
 """Writes that are kept together; deciding one takes some 20 µs, so nobody waits long for the others."""
@@ -223,6 +240,10 @@ class Ledger:
         while after is not None:
             _, after = await self._price(prices.PENDING_ONLY, after)
 
+    def begin_to_price(self) -> None:
+        """Have the prices loaded: nothing waits for them, and without them calls are recorded all the same."""
+        self._pricing = asyncio.create_task(self._try_to_load_prices(), name="price-loader")
+
     async def price_missing(self, after: str | None) -> tuple[int, str | None]:
         """Price calls that had no price when they were recorded, a page of them, after the one with that id.
 
@@ -239,6 +260,14 @@ class Ledger:
         if changed:
             await self._write(prices.price, changed, "prices")
         return sum(one.price.cost_usd is not None for one in changed), calls[-1].call_id if calls else None
+
+    async def _try_to_load_prices(self) -> None:
+        try:
+            await self.load_prices()
+        except ServiceError as error:  # the ledger is closing, or its disk is full; the next start tries again
+            logger.warning("Calls have no prices yet: %s", error)
+        except Exception:  # nobody awaits this task; calls stay without a cost, and say that they are pending
+            logger.exception("The price list could not be loaded")
 
     # Garbage
 
@@ -293,6 +322,14 @@ class Ledger:
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 self._line.task_done()
                 _tell(answer, outcome)
+
+
+async def open_ledger(data: Path, server: Deployment, own_prices: OwnPrices) -> Ledger:
+    """The ledger of the folder `data`, which loads its prices from now on."""
+    ledger = Ledger(str(data / FILE), server, own_prices)
+    await ledger.open()
+    ledger.begin_to_price()
+    return ledger
 
 
 def _tell(answer: asyncio.Future[Any], outcome: Any | Exception) -> None:

@@ -17,13 +17,23 @@ from actors.errors import GoneError
 from actors.outcomes import Leaving, Position
 from actors.runtime import StateUpdate
 from storage.accounting import Event, ModelCall, Recording
-from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
+from storage.conversations import Cursor, Feedback, FeedbackStats, Message, NoFeedbackError, Page, TokenUsage
 from storage.errors import UnavailableError
-from storage.feedback import NoFeedbackError
 from storage.questions import Answer, Question
-from storage.records import Admission, Assistant, Binding, Parking, Run, RunStatus, Settlement, Stand, Thread, Wish
-from storage.runs import Told
-from storage.threads import Patch
+from storage.records import (
+    Admission,
+    Assistant,
+    Binding,
+    Parking,
+    Patch,
+    Run,
+    RunStatus,
+    Settlement,
+    Stand,
+    Thread,
+    Told,
+    Wish,
+)
 
 PATIENCE = 60.0
 """Seconds for which a call is tried again while the ledger or the directory restarts."""

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from storage import calls, events, recordings, runs, threads
 from storage.accounting import LogEnd, Recording
 from storage.commits import accepted, each
-from storage.epochs import fence
 from storage.errors import ServiceError, ThreadNotFoundError
 from storage.records import Binding, Thread
 from storage.writer import Writer
@@ -90,7 +89,7 @@ def _lost(writer: Writer, left: Sequence[Binding]) -> list[Recording]:
 
 
 def _numbered(writer: Writer, asked: Reserve) -> dict[str, Any]:
-    fence(writer, asked.thread_id, asked.epoch)
+    writer.fence(asked.thread_id, asked.epoch)
     next_seq = writer.thread(asked.thread_id).next_seq + asked.count
     writer.note_thread(asked.thread_id, next_seq=next_seq)
     return {"thread_id": asked.thread_id, "next_seq": next_seq}

@@ -26,11 +26,11 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from storage import epochs, queries, sqlite
+from storage import epochs, sqlite, texts
 from storage.epochs import BEFORE_ANY
 from storage.errors import StaleError
 
-_SQL = queries.texts("sqlite/checkpoints")
+_SQL = texts.load("sqlite/checkpoints")
 
 FILES = 8
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from storage.accounting import Event
+from storage.errors import NotFoundError
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -75,3 +76,7 @@ class TokenUsage(Struct, frozen=True):
     by_model: dict[str, ModelUsage]
     by_caller: dict[str, int]
     """`lead_agent`, `subagent` and `middleware`, each always there."""
+
+
+class NoFeedbackError(NotFoundError):
+    """There is nothing to take back."""

@@ -20,7 +20,7 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from storage import queries
+from storage import queries, texts
 from storage.analytics import Analytics
 from storage.commits import Write, commit
 from storage.deployment import UNSAID, Deployment
@@ -210,7 +210,7 @@ def migrate(db: DuckDBPyConnection) -> None:
         db.execute(_SQL["begin_made"])
         db.execute(_SQL["create_migrations"])
         (applied,) = queries.one(db, _SQL["applied"]) or (0,)
-        files = queries.schema()
+        files = texts.schema()
         if applied > files[-1][0]:
             raise UnreadableError(f"its schema is number {applied}, and this version of Treadle knows {files[-1][0]}")
         for version, path in files[applied:]:
@@ -221,7 +221,7 @@ def migrate(db: DuckDBPyConnection) -> None:
 def create_views(db: DuckDBPyConnection) -> None:
     """What users ask, as this version of Treadle knows it: made anew at each opening, which takes 40 ms."""
     with queries.transaction(db):
-        for path in queries.views():
+        for path in texts.views():
             db.execute(path.read_text(encoding="utf-8"))
 
 

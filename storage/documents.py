@@ -4,7 +4,7 @@ import re
 
 from msgspec import Struct
 
-from storage import queries
+from storage import texts
 
 TABLES = ("runs", "model_calls", "prices")
 """Those that are documented; others may change at any time."""
@@ -30,7 +30,7 @@ def documented() -> list[Documented]:
 
 
 def _in(folder: str) -> list[Documented]:
-    return [one for path in sorted((queries.FOLDER / folder).glob("*.sql")) for one in of(path.read_text("utf-8"))]
+    return [one for path in sorted((texts.FOLDER / folder).glob("*.sql")) for one in of(path.read_text("utf-8"))]
 
 
 def of(sql: str) -> list[Documented]:

@@ -1,25 +1,18 @@
-"""The fence: only the actor that holds a thread now may write to it. It comes first in every write that needs it.
+"""The fence around the SQLite files: only the actor that holds a thread now may write to it.
 
-The ledger knows the epoch of each thread. The SQLite files, to which every process writes, know the highest that has
-written there: whoever writes raises it in the same transaction.
+Every process writes to them, so that each knows the highest epoch that has written there: whoever writes raises it in
+the same transaction. The fence of the ledger, which has one writer, is `Writer.fence`.
 """
 
 import sqlite3
 
-from storage import queries
+from storage import texts
 from storage.errors import StaleError
-from storage.writer import Writer
 
 BEFORE_ANY = 0
 """The epoch of what is written for a thread that no actor has held yet."""
 
-_SQL = queries.texts("sqlite/epochs")
-
-
-def fence(writer: Writer, thread_id: str, epoch: int) -> None:
-    """Raises StaleError unless this is the current epoch of the thread, which has been looked up."""
-    if epoch == 0 or writer.thread(thread_id).epoch != epoch:
-        raise StaleError
+_SQL = texts.load("sqlite/epochs")
 
 
 def create(db: sqlite3.Connection) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from storage import queries
+from storage import texts
 from storage.questions import LONGEST, MOST_ROWS, Format, Question
 
 SCHEMA_VERSION = 1
 """Of the files. Columns are only added, and then it grows."""
 
-_SQL = queries.texts("exports")
+_SQL = texts.load("exports")
 
 
 class Exported(Struct, frozen=True):

@@ -10,8 +10,8 @@ from msgspec.structs import asdict, replace
 
 from storage import queries
 from storage.commits import accepted, done, each
-from storage.conversations import Feedback, FeedbackStats
-from storage.errors import NotFoundError, RunNotFoundError, ServiceError
+from storage.conversations import Feedback, FeedbackStats, NoFeedbackError
+from storage.errors import RunNotFoundError, ServiceError
 from storage.writer import Writer
 
 _SQL = queries.load("feedback")
@@ -26,10 +26,6 @@ class Withdrawal(Struct, frozen=True):
     thread_id: str
     run_id: str
     user_id: str | None
-
-
-class NoFeedbackError(NotFoundError):
-    """There is nothing to take back."""
 
 
 def put(writer: Writer, asked: Sequence[Feedback]) -> list[Feedback | ServiceError]:

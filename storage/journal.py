@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from storage import queries
+from storage import texts
 from storage.errors import UnavailableError
 
 TRIM_AFTER = 500
@@ -23,7 +23,7 @@ TRIM_AFTER = 500
 REPEATABLE = frozenset(("insert", "open", "close", "price"))
 """Statements that only add rows, or only remove them, or give a row what it lacks: none changes a row twice."""
 
-_SQL = queries.texts("sqlite/journal")
+_SQL = texts.load("sqlite/journal")
 
 
 class Change(Struct, frozen=True, array_like=True):

@@ -2,12 +2,12 @@
 
 from msgspec import Struct
 
-from storage import queries
+from storage import texts
 
 PARAMETERS = ("since", "until", "assistant_id")
 """What their SQL may name: two days, both included, and an assistant; each may be NULL."""
 
-_SQL = queries.texts("panels")
+_SQL = texts.load("panels")
 
 
 class Panel(Struct, frozen=True):

@@ -6,12 +6,10 @@ What a statement costs is its planning (measured: 0.4 to 0.8 ms, and hardly more
 the first form takes half as long as the second.
 """
 
-import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +17,7 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, Statement
 
-FOLDER = Path(__file__).parent / "sql"
+from storage import texts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,24 +29,7 @@ def load(name: str) -> Mapping[str, Statement]:
     They are parsed here, once, which saves a fifth of what each run of them takes.
     """
     with duckdb.connect() as db:  # opening one costs more than all that is parsed with it
-        return MappingProxyType({name: _parsed(db, sql) for name, sql in texts(name).items()})
-
-
-def texts(name: str) -> dict[str, str]:
-    """The statements of `sql/<name>.sql` as they stand there: for SQLite, which remembers what it has parsed."""
-    text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
-    _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def schema() -> list[tuple[int, Path]]:
-    """The files of `sql/schema` with their numbers, in the order in which they are applied."""
-    return [(int(path.name[:4]), path) for path in sorted((FOLDER / "schema").glob("*.sql"))]
-
-
-def views() -> list[Path]:
-    """The files of `sql/views`, in the order in which one builds on another."""
-    return sorted((FOLDER / "views").glob("*.sql"))
+        return MappingProxyType({name: _parsed(db, sql) for name, sql in texts.load(name).items()})
 
 
 def run(

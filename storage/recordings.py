@@ -7,7 +7,6 @@ from functools import partial
 from storage import calls, events
 from storage.accounting import TOOL_RESULT, Event, ModelCall, Recording
 from storage.commits import accepted, done, each
-from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError
 from storage.writer import Writer
 
@@ -47,7 +46,7 @@ def put(writer: Writer, asked: Sequence[Recording]) -> None:
 
 
 def _fenced(writer: Writer, one: Recording) -> Recording:
-    fence(writer, one.thread_id, one.epoch)
+    writer.fence(one.thread_id, one.epoch)
     return one
 
 

@@ -358,3 +358,19 @@ class Binding(Struct, frozen=True, kw_only=True):
     """Runs without a final status, in the order of their admission."""
     log: LogEnd = LogEnd()
     """Where the thread's log ends."""
+
+
+class Patch(Struct, frozen=True):
+    """Add to a thread's metadata, key by key."""
+
+    thread_id: str
+    metadata: dict[str, Any]
+    at: datetime
+
+
+class Told(Struct, frozen=True):
+    """The webhook of a run needs no more to be called."""
+
+    thread_id: str
+    run_id: str
+    at: datetime

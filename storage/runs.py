@@ -1,7 +1,6 @@
 """Executions of graphs: admitted, begun, settled. Every write is fenced, and a final status never changes."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,7 +12,6 @@ from msgspec.structs import replace
 from storage import garbage, queries, recordings, threads
 from storage.accounting import Recording
 from storage.commits import accepted, done, each
-from storage.epochs import fence
 from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
 from storage.records import (
     Admission,
@@ -26,6 +24,7 @@ from storage.records import (
     RunRequest,
     RunStatus,
     Settlement,
+    Told,
     Totals,
     Wish,
 )
@@ -45,14 +44,6 @@ class Start(Struct, frozen=True):
 
     run: Run
     epoch: int
-
-
-class Told(Struct, frozen=True):
-    """The webhook of a run needs no more to be called."""
-
-    thread_id: str
-    run_id: str
-    at: datetime
 
 
 class Forgetting(Struct, frozen=True):
@@ -193,7 +184,7 @@ def _page(  # noqa: PLR0913 - as above
 def _admitted(writer: Writer, asked: Admission) -> Admission | None:
     """What is to be admitted, with the thread if it has to be stored; None if it was let in before."""
     run = asked.run
-    fence(writer, run.thread_id, asked.epoch)
+    writer.fence(run.thread_id, asked.epoch)
     if writer.is_admitted(run.run_id):
         return None
     if _lacks_thread(writer, asked):
@@ -209,22 +200,22 @@ def _lacks_thread(writer: Writer, asked: Admission) -> bool:
 
 
 def _begun(writer: Writer, asked: Start) -> Run | None:
-    fence(writer, asked.run.thread_id, asked.epoch)
+    writer.fence(asked.run.thread_id, asked.epoch)
     return asked.run if _can_change(writer, asked.run) else None
 
 
 def _parked(writer: Writer, asked: Parking) -> Parking | None:
-    fence(writer, asked.run.thread_id, asked.epoch)
+    writer.fence(asked.run.thread_id, asked.epoch)
     return asked if _can_change(writer, asked.run) else None
 
 
 def _wished(writer: Writer, asked: Wish) -> Wish | None:
-    fence(writer, asked.thread_id, asked.epoch)
+    writer.fence(asked.thread_id, asked.epoch)
     return asked if _can_change(writer, asked) else None
 
 
 def _forgotten(writer: Writer, asked: Forgetting) -> Run:
-    fence(writer, asked.run.thread_id, asked.epoch)
+    writer.fence(asked.run.thread_id, asked.epoch)
     if not writer.is_admitted(asked.run.run_id):
         raise RunNotFoundError(asked.run.run_id)
     return asked.run
@@ -258,7 +249,7 @@ def _recordings(asked: Sequence[Admission] | Sequence[Settlement] | Sequence[Par
 def _settled(writer: Writer, asked: Settlement) -> Settlement | None:
     run = asked.run
     assert run.status.is_final, "a settlement is the end of a run"
-    fence(writer, run.thread_id, asked.epoch)
+    writer.fence(run.thread_id, asked.epoch)
     if not _can_change(writer, run):
         return None
     writer.note_run(run.run_id, None)

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage import queries
+from storage import texts
 from storage.errors import DamagedError, UnavailableError
 
 BUSY_FOR = 60.0
@@ -17,7 +17,7 @@ PAUSE = 0.01
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-_SQL = queries.texts("sqlite/files")
+_SQL = texts.load("sqlite/files")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from storage import queries
+from storage import texts
 from storage.errors import SenselessError
 
 MOST_TABLES = 64
@@ -64,7 +64,7 @@ _A_NAME = re.compile(r"[\w $-]+")
 
 def macros() -> frozenset[str]:
     """The names of our own, as the SQL files define them."""
-    files = [*(queries.FOLDER / "schema").glob("*.sql"), *(queries.FOLDER / "views").glob("*.sql")]
+    files = [*(texts.FOLDER / "schema").glob("*.sql"), *(texts.FOLDER / "views").glob("*.sql")]
     pattern = re.compile(r"^CREATE (?:OR REPLACE )?MACRO (\w+)", re.MULTILINE | re.IGNORECASE)
     return frozenset(name.lower() for file in files for name in pattern.findall(file.read_text(encoding="utf-8")))
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from storage import epochs, queries, sqlite
+from storage import epochs, sqlite, texts
 from storage.errors import DamagedError, UnavailableError
 from storage.records import Gap, Part, TapeLimits
 
@@ -26,7 +26,7 @@ LEVEL = 1
 OLDEST_AT_ONCE = 100
 """Chunks that are removed together where the tapes are too large."""
 
-_SQL = queries.texts("sqlite/tapes")
+_SQL = texts.load("sqlite/tapes")
 _PARTS = msgspec.msgpack.Decoder(list[Part])
 
 logger = logging.getLogger(__name__)

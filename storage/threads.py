@@ -1,7 +1,6 @@
 """Conversations, one row each. What they contain is in their checkpoints."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -13,9 +12,8 @@ from msgspec.structs import replace
 from storage import queries
 from storage.accounting import LogEnd
 from storage.commits import accepted, done, each
-from storage.epochs import fence
 from storage.errors import ServiceError, ThreadExistsError, ThreadNotFoundError
-from storage.records import Admission, Failure, Run, Settlement, Stand, Standing, Thread, ThreadStatus
+from storage.records import Admission, Failure, Patch, Run, Settlement, Stand, Standing, Thread, ThreadStatus
 from storage.writer import Known, Writer
 
 _SQL = queries.load("threads")
@@ -29,14 +27,6 @@ class Creation(Struct, frozen=True):
     is_fresh: bool = False
     """Whether its id was made for it. Then there can only be this thread of that id, from the same creation asked
     before, and nobody needs to look, which takes half a millisecond."""
-
-
-class Patch(Struct, frozen=True):
-    """Add to a thread's metadata, key by key."""
-
-    thread_id: str
-    metadata: dict[str, Any]
-    at: datetime
 
 
 class Deletion(Struct, frozen=True):
@@ -151,7 +141,7 @@ def _created(writer: Writer, asked: Creation) -> Thread | str:
 
 
 def _stood(writer: Writer, asked: Stand) -> Stand:
-    fence(writer, asked.thread_id, asked.epoch)
+    writer.fence(asked.thread_id, asked.epoch)
     return asked
 
 
@@ -189,7 +179,7 @@ def _patch_row(thread: Thread) -> dict[str, Any]:
 
 
 def _deleted(writer: Writer, asked: Deletion) -> dict[str, Any]:
-    fence(writer, asked.thread_id, asked.epoch)
+    writer.fence(asked.thread_id, asked.epoch)
     if not writer.thread(asked.thread_id).is_stored:
         raise ThreadNotFoundError(asked.thread_id)
     writer.note_deletion(asked.thread_id)

@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from storage import queries
 from storage.accounting import LogEnd, Origin
 from storage.deployment import UNSAID, Deployment
+from storage.epochs import BEFORE_ANY
+from storage.errors import StaleError
 from storage.journal import Change, Journal
 from storage.making import Backlog
 from storage.pricing import Pricer
@@ -131,6 +133,14 @@ class Writer:
     def thread(self, thread_id: str) -> Known:
         """One that has been looked up."""
         return self._threads[thread_id]
+
+    def fence(self, thread_id: str, epoch: int) -> None:
+        """Raises StaleError unless this is the current epoch of the thread, which has been looked up.
+
+        It comes first in every write of an actor: only the one that holds the thread now may write to it.
+        """
+        if epoch == BEFORE_ANY or self._threads[thread_id].epoch != epoch:
+            raise StaleError
 
     def note_thread(self, thread_id: str, **changes: Any) -> None:
         self._remember(self._threads, thread_id, replace(self._threads[thread_id], **changes))

@@ -1,6 +1,8 @@
 """Imports point one way, web → actors → storage, and each library has few doors."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,13 @@ def test_a_dialect_that_borrows_from_the_other_is_noticed():
 
 def test_an_import_inside_a_function_is_noticed():
     assert imports_inside_functions(Path("web/app.py"), "async def f():\n    import json")
+
+
+def test_only_the_ledger_loads_duckdb_and_only_slots_load_langgraph():
+    """Each costs memory in every process that has it: 13 and 90 MB."""
+    check = "import sys; import actors.cluster, web.worker, {}; print(*{{'duckdb', 'langgraph'}} & set(sys.modules))"
+    for module, wanted in {"actors.directory": "", "actors.ledger": "duckdb", "actors.slot": "langgraph"}.items():
+        found = subprocess.run(
+            [sys.executable, "-c", check.format(module)], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        assert found.stdout.split() == wanted.split()

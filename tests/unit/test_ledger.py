@@ -28,9 +28,18 @@ from storage.errors import (
     UnavailableError,
 )
 from storage.journal import NotKeptError
-from storage.records import Admission, CancelAction, RunRequest, RunStatus, Settlement, Standing, ThreadStatus, Wish
-from storage.runs import Told
-from storage.threads import Patch
+from storage.records import (
+    Admission,
+    CancelAction,
+    Patch,
+    RunRequest,
+    RunStatus,
+    Settlement,
+    Standing,
+    ThreadStatus,
+    Told,
+    Wish,
+)
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
 DIES_AFTER_AN_ANSWER = """

@@ -14,9 +14,9 @@ from uuid_utils import uuid4, uuid7
 from storage import bindings, feedback, messages, recordings, runs, threads, usage
 from storage.accounting import CallStatus, Event, ModelCall, Origin, Recording, Usage
 from storage.bindings import Bind
-from storage.conversations import Cursor, Feedback, FeedbackStats, ModelUsage, TokenUsage
+from storage.conversations import Cursor, Feedback, FeedbackStats, ModelUsage, NoFeedbackError, TokenUsage
 from storage.errors import RunNotFoundError
-from storage.feedback import NoFeedbackError, Withdrawal
+from storage.feedback import Withdrawal
 from storage.records import Admission, Run, RunRequest, RunStatus, Settlement, Standing, ThreadStatus, Totals
 from storage.runs import Forgetting, Start
 from storage.threads import Creation, Deletion

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from msgspec.structs import fields
 
-from storage import assistants, queries, runs
+from storage import assistants, queries, runs, texts
 from storage.accounting import Event, ModelCall, Origin, Price, Usage
 from storage.conversations import Feedback
 from storage.database import create_views, migrate
@@ -14,7 +14,7 @@ from storage.deployment import Deployment
 from storage.pricelists import PriceRange
 from storage.records import Assistant, Binding, Run, RunStatus, Thread
 
-FILES = sorted(path.stem for path in queries.FOLDER.glob("*.sql"))
+FILES = sorted(path.stem for path in texts.FOLDER.glob("*.sql"))
 STATEMENTS = [(file, name) for file in FILES for name in queries.load(file)]
 FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each")]
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook", "webhook_sent_at", "replaced"}
@@ -62,12 +62,12 @@ def test_rows_are_found_whether_there_is_none_or_one_or_several(db):
 
 @pytest.mark.parametrize("file", FILES)
 def test_no_name_is_given_twice_in_a_file(file):
-    names = re.findall(r"^-- name:", (queries.FOLDER / f"{file}.sql").read_text(), flags=re.MULTILINE)
+    names = re.findall(r"^-- name:", (texts.FOLDER / f"{file}.sql").read_text(), flags=re.MULTILINE)
     assert len(queries.load(file)) == len(names)
 
 
 def test_schema_files_are_numbered_without_holes():
-    numbers = [number for number, _ in queries.schema()]
+    numbers = [number for number, _ in texts.schema()]
     assert numbers == list(range(1, len(numbers) + 1))
 
 

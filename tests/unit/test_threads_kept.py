@@ -14,9 +14,9 @@ from storage.bindings import Bind, Reserve
 from storage.commits import Write, commit
 from storage.database import migrate
 from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
-from storage.records import Admission, Binding, Failure, Parking, RunStatus, Settlement, Standing, ThreadStatus
+from storage.records import Admission, Binding, Failure, Parking, Patch, RunStatus, Settlement, Standing, ThreadStatus
 from storage.runs import Start
-from storage.threads import Creation, Deletion, Patch
+from storage.threads import Creation, Deletion
 from tests.factories import NOON, a_run, a_thread
 from tests.unit.conftest import a_writer, do
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from storage import queries
+from storage import queries, texts
 from storage.database import create_views, migrate
 from tests.usage_rows import LIST, a_call, history, insert
 
@@ -607,7 +607,7 @@ def examples(text):
     return re.findall(r"^-- Example: (.*)$", text, re.MULTILINE)
 
 
-DOCUMENTED = [example for path in queries.views() for example in examples(path.read_text())]
+DOCUMENTED = [example for path in texts.views() for example in examples(path.read_text())]
 ANSWERS = re.findall(r"^\| \d+ \|.*\| `([^`]*)` \|$", GUIDE.read_text(), re.MULTILINE)
 SHOWN = [
     sql
@@ -627,12 +627,12 @@ def test_an_example_runs(empty, filled, example):
     ask(filled[0], example)
 
 
-@pytest.mark.parametrize("view", [name for path in queries.views() for name in names(path)])
+@pytest.mark.parametrize("view", [name for path in texts.views() for name in names(path)])
 def test_a_view_is_documented(view):
     assert f"`{view}" in GUIDE.read_text()
 
 
-@pytest.mark.parametrize("path", queries.views(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", texts.views(), ids=lambda path: path.stem)
 def test_a_file_begins_with_what_it_is_and_an_example_of_each(path):
     text = path.read_text()
     doc = text.partition("CREATE")[0]
@@ -642,7 +642,7 @@ def test_a_file_begins_with_what_it_is_and_an_example_of_each(path):
 
 
 def test_views_on_empty_tables_are_empty(empty):
-    for path in queries.views():
+    for path in texts.views():
         for name in names(path):
             if not re.search(rf"MACRO {name}\b", path.read_text()):
                 assert ask(empty, f"from {name}") == []
