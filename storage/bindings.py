@@ -77,14 +77,14 @@ def _row(binding: Binding) -> dict[str, Any]:
 
 def _told(writer: Writer, binding: Binding, known: dict[str, Thread], left: set[str]) -> Binding:
     """The binding, with what its actor has to know of the thread; `left` are those whose runs nobody has in hand."""
-    todo = runs.unfinished(writer.db, binding.thread_id) if binding.thread_id in left else []
+    todo = runs.unfinished(writer.db_about([binding.thread_id]), binding.thread_id) if binding.thread_id in left else []
     log = writer.thread(binding.thread_id).log or LogEnd()
     return replace(binding, thread=known.get(binding.thread_id), unfinished=todo, log=log)
 
 
 def _lost(writer: Writer, left: Sequence[Binding]) -> list[Recording]:
     """Of threads whose last actor left runs unfinished: the calls that were under way then."""
-    found = [(one, calls.lost(writer.db, one.thread_id)) for one in left]
+    found = [(one, calls.lost(writer.db_about([one.thread_id]), one.thread_id)) for one in left]
     return [Recording(thread_id=one.thread_id, epoch=one.epoch, calls=tuple(lost)) for one, lost in found]
 
 

@@ -31,7 +31,7 @@ def put(writer: Writer, thread_id: str, events: Sequence[Event]) -> list[Event]:
 
 
 def _end(writer: Writer, thread_id: str) -> LogEnd:
-    seq, human_id = queries.one(writer.db, _SQL["end"], {"thread_id": thread_id}) or (None, None)
+    seq, human_id = queries.one(writer.db_about([thread_id]), _SQL["end"], {"thread_id": thread_id}) or (None, None)
     return LogEnd(seq or 0, human_id)
 
 

@@ -65,7 +65,7 @@ def find_each(db: DuckDBPyConnection, thread_ids: Iterable[str]) -> dict[str, Th
 def records(writer: Writer, thread_ids: Sequence[str]) -> dict[str, Thread]:
     """Threads that are stored, as anybody would read them now; looked up only where they are not remembered."""
     unknown = [thread_id for thread_id in thread_ids if writer.thread(thread_id).record is None]
-    found = find_each(writer.db, unknown) if unknown else {}
+    found = find_each(writer.db_about(unknown), unknown) if unknown else {}
     for thread_id, thread in found.items():
         if thread.status is not ThreadStatus.BUSY:
             writer.note_thread(thread_id, record=thread)

@@ -87,6 +87,15 @@ class Writer:
         self._backlog.catch_up()
         return self._db
 
+    def db_about(self, keys: Iterable[str]) -> DuckDBPyConnection:
+        """The database with every change that is about one of these, put before this step.
+
+        It is as it is, which costs nothing, unless one of them has just been changed and then forgotten.
+        """
+        asked = set(keys)
+        behind = any(change.key in asked for change in self._taken) or self._backlog.mentions(asked)
+        return self.db if behind else self._db
+
     def put(self, file: str, name: str, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """Run the statement `name` of `file` for rows, each with the id of the thread that it is about."""
         self._step += [Change(file, name, key, row) for key, row in rows]
@@ -120,7 +129,7 @@ class Writer:
     def look_up_threads(self, thread_ids: Iterable[str]) -> None:
         """Remember these threads, whether there are such or not."""
         missing = _touched(self._threads, thread_ids)
-        rows = queries.run(self._with(missing), _SQL, "thread", [{"thread_id": thread_id} for thread_id in missing])
+        rows = queries.run(self.db_about(missing), _SQL, "thread", [{"thread_id": thread_id} for thread_id in missing])
         for thread_id, epoch, next_seq, unfinished in rows:
             known = Known(epoch or 0, next_seq or 1, unfinished is not None, unfinished or 0)
             self._remember(self._threads, thread_id, known)
@@ -151,7 +160,7 @@ class Writer:
         """Remember those of these runs that were ever admitted."""
         threads = {run.run_id: run.thread_id for run in runs}
         missing = _touched(self._runs, threads)
-        db = self._with(threads[run_id] for run_id in missing)
+        db = self.db_about(threads[run_id] for run_id in missing)
         for run_id, thread_id in queries.run(db, _SQL, "run", [{"run_id": run_id} for run_id in missing]):
             self._remember(self._runs, run_id, thread_id)
 
@@ -176,12 +185,6 @@ class Writer:
     def _forget(self) -> None:
         self._threads.clear()
         self._runs.clear()
-
-    def _with(self, keys: Iterable[str]) -> DuckDBPyConnection:
-        """The database with all changes of these threads; which is as it is, unless one of them was just forgotten."""
-        asked = set(keys)
-        behind = any(change.key in asked for change in self._taken) or self._backlog.mentions(asked)
-        return self.db if behind else self._db
 
     def _remember(self, memory: OrderedDict[str, V], key: str, value: V) -> None:
         memory[key] = value

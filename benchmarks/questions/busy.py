@@ -22,7 +22,7 @@ EVERY = 0.05
 
 
 async def ask(server: Server, plan: Plan) -> list[Figure]:
-    await all_at_once(server, STREAMS)
+    await all_at_once(server, NEEDS.most)  # else the last slots start while the tokens are timed
     load = await together(server, STREAMS, plan, streamed_at_pace)
     delays = [delay for reading in load.readings for delay in reading.delays]
     streams = asyncio.create_task(together(server, STREAMS, plan, streamed_at_pace), name="streams")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
-from storage import bindings, runs, threads
+from storage import bindings, recordings, runs, threads
 from storage.accounting import Recording
 from storage.bindings import Bind, Reserve
 from storage.commits import Write, commit
@@ -17,7 +17,7 @@ from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExi
 from storage.records import Admission, Binding, Failure, Parking, Patch, RunStatus, Settlement, Standing, ThreadStatus
 from storage.runs import Start
 from storage.threads import Creation, Deletion
-from tests.factories import NOON, a_run, a_thread
+from tests.factories import NOON, a_run, a_thread, an_event
 from tests.unit.conftest import a_writer, do
 
 THREADS = ["t1", "t2", "t3"]
@@ -376,3 +376,20 @@ def test_what_is_forgotten_is_looked_up_again_and_what_is_needed_now_is_not_forg
         ends = [Settlement(run=replace(run, status=RunStatus.SUCCESS), epoch=1) for run in pair]
         assert do(writer, runs.settle, ends) == [None, None]
     assert [runs.get(writer.db, run.thread_id, run.run_id).status for run in given] == [RunStatus.SUCCESS] * 3
+
+
+def test_what_is_forgotten_before_the_database_has_made_it_is_found_all_the_same(db):
+    writer = a_writer(db, most_remembered=1)
+    run = a_run("t1")
+    asked = [
+        Write(bindings.bind, Bind("t1", must_exist=False), ["t1"]),
+        Write(runs.admit, Admission(run=run, epoch=1, new_thread=a_thread("t1")), ["t1", run.run_id]),
+        Write(recordings.record, Recording(thread_id="t1", epoch=1, events=(an_event(run, 7),)), ["t1"]),
+        Write(bindings.bind, Bind("t2", must_exist=False), ["t2"]),
+    ]
+    for write in asked:
+        commit(writer, [write])
+    (again,) = commit(writer, [Write(bindings.bind, Bind("t1", must_exist=True), ["t1"])])
+    assert (again.epoch, again.log.seq) == (2, 7)
+    assert [one.run_id for one in again.unfinished] == [run.run_id]
+    assert again.thread.status is ThreadStatus.BUSY
