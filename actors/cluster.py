@@ -38,7 +38,6 @@ from actors.doors import Door
 from actors.links import Links
 from actors.ports import SlotPort
 from actors.project import Project, RunLimits, SlotSettings
-from actors.pruning import prune_for_ever
 from actors.remote import RemoteLedger, RemoteSlot
 from storage.deployment import Deployment
 from storage.errors import ServiceError, UnavailableError
@@ -220,7 +219,8 @@ class _Server:
     """An actor that answers with the methods of a plain object, at an address of its own (`actors.doors`).
 
     Ray runs the constructor again when it restarts an actor, and a constructor that raises ends it for good: so all
-    that can fail is in `_open`, which is tried again at the next call. Ray's own event loop has nothing to do here.
+    that can fail is in `_open`, which is tried again at the next call. None of its methods is a coroutine: so Ray calls
+    them in its main thread, and starts no event loop of its own.
     """
 
     name: str
@@ -231,11 +231,11 @@ class _Server:
         self._listening = Future[str]()
         threading.Thread(target=self._live, args=args, name="home", daemon=True).start()
 
-    async def listening(self) -> str:
+    def listening(self) -> str:
         """The address, as soon as somebody answers there."""
-        return await asyncio.wrap_future(self._listening)
+        return self._listening.result()
 
-    async def settings(self) -> Any:
+    def settings(self) -> Any:
         """What it was started with."""
         return self._settings
 
@@ -244,20 +244,9 @@ class _Server:
         return self.name
 
     def _live(self, *args: Any) -> None:
-        uvloop.run(self._answer(*args))
-
-    async def _answer(self, *args: Any) -> None:
         address = self._address(*args)
         door = Door(address, partial(self._open, *args))
-        await door.listen()
-        self._listening.set_result(address)
-        try:
-            await door.opened()
-        except ServiceError:  # whoever calls is told, when it fails again
-            pass
-        except Exception:  # as above, and this says where it was
-            logger.exception("The %s could not be opened", self.name)
-        await asyncio.Event().wait()
+        uvloop.run(_answer(door, self.name, partial(self._listening.set_result, address)))
 
     _address: Callable[..., str]
     """Where it listens, from what the constructor was given."""
@@ -266,16 +255,28 @@ class _Server:
     """Makes the object, from what the constructor was given, and the way to others."""
 
 
+async def _answer(door: Door, name: str, on_listening: Callable[[], object]) -> None:
+    await door.listen()
+    on_listening()
+    try:
+        await door.opened()
+    except ServiceError:  # whoever calls is told, when it fails again
+        pass
+    except Exception:  # as above, and this says where it was
+        logger.exception("The %s could not be opened", name)
+    await asyncio.Event().wait()
+
+
 class _LedgerActor(_Server):
     name = "ledger"
 
     def _address(self, addresses: Addresses, _: ClusterSettings) -> str:
         return addresses.ledger
 
-    async def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Any:
+    def _open(self, _: Addresses, settings: ClusterSettings, __: Links) -> Awaitable[Any]:
         # Only here, because it brings DuckDB along: 13 MB that no other process needs.
         ledger = import_module("actors.ledger")
-        return await ledger.open_ledger(settings.data, settings.server, settings.own_prices)
+        return ledger.open_ledger(settings.data, settings.server, settings.own_prices)
 
 
 class _DirectoryActor(_Server):
@@ -284,33 +285,42 @@ class _DirectoryActor(_Server):
     def _address(self, addresses: Addresses, _: ClusterSettings) -> str:
         return addresses.directory
 
-    async def _open(self, addresses: Addresses, settings: ClusterSettings, links: Links) -> Directory:
-        slots = SlotSettings(
-            project=settings.project,
-            checkpoints=str(settings.data / "checkpoints"),
-            limits=settings.limits,
-            tapes=str(settings.data / "tapes"),
-            tape_limits=settings.tape_limits,
-        )
-        wanted = DirectorySettings(warm=settings.warm, most=settings.most, limits=settings.limits)
-        directory = Directory(wanted, RemoteLedger(links.to(addresses.ledger)), _Launcher(addresses, slots, links))
-        await directory.open()
-        self._pruning = asyncio.create_task(prune_for_ever(Tapes(settings.data / "tapes", settings.tape_limits)))
-        return directory
+    def _open(self, addresses: Addresses, settings: ClusterSettings, links: Links) -> Awaitable[Directory]:
+        return _open_directory(addresses, settings, links)
+
+
+async def _open_directory(addresses: Addresses, settings: ClusterSettings, links: Links) -> Directory:
+    slots = SlotSettings(
+        project=settings.project,
+        checkpoints=str(settings.data / "checkpoints"),
+        limits=settings.limits,
+        tapes=str(settings.data / "tapes"),
+        tape_limits=settings.tape_limits,
+    )
+    wanted = DirectorySettings(warm=settings.warm, most=settings.most, limits=settings.limits)
+    directory = Directory(wanted, RemoteLedger(links.to(addresses.ledger)), _Launcher(addresses, slots, links))
+    await directory.open()
+    directory.begin_to_prune(Tapes(settings.data / "tapes", settings.tape_limits))
+    return directory
 
 
 class _SlotActor(_Server):
     name = "slot"
 
+    def stay(self) -> None:
+        """Never return. Ray's main thread looks for signals a hundred times a second while it has nothing to do, which
+        takes 0.8 % of a core and disturbs user code; and slots are many."""
+        threading.Event().wait()
+
     def _address(self, number: int, addresses: Addresses, _: SlotSettings) -> str:
         return addresses.slot(number)
 
-    async def _open(self, number: int, addresses: Addresses, settings: SlotSettings, links: Links) -> Any:
+    def _open(self, number: int, addresses: Addresses, settings: SlotSettings, links: Links) -> Awaitable[Any]:
         directory = links.to(addresses.directory)
         # Only here, because it brings LangGraph along: 90 MB and a second that no other process needs.
         slot = import_module("actors.slot")
         ledger = RemoteLedger(links.to(addresses.ledger))
-        return await slot.open_slot(settings, ledger, partial(directory.tell, "rested", number))
+        return slot.open_slot(settings, ledger, partial(directory.tell, "rested", number))
 
 
 class _Launcher:
@@ -324,6 +334,7 @@ class _Launcher:
     async def launch(self, number: int) -> RemoteSlot:
         actor = await asyncio.to_thread(self._create, number)
         slot = self._slot(actor, await actor.listening.remote())
+        actor.stay.remote()
         await slot.catalog()
         return slot
 

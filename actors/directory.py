@@ -40,8 +40,10 @@ from actors.pool import (
 )
 from actors.ports import LedgerPort, SlotPort
 from actors.project import RunLimits
+from actors.pruning import prune_for_ever
 from storage.errors import ServiceError, StaleError, UnavailableError
 from storage.records import Binding, Run
+from storage.tapes import Tapes
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +143,9 @@ class Directory:
             self._feed(Wanted(thread_id))
         self._hold(self._sweep(), "sweep")
         self._hold(self._collect(), "collect garbage")
+
+    def begin_to_prune(self, tapes: Tapes) -> None:
+        self._hold(prune_for_ever(tapes), "prune tapes")
 
     async def locate(self, thread_id: str) -> str | None:
         """The address of the slot that holds the thread; None when the lobby does, because all slots are busy.
