@@ -112,7 +112,9 @@ async def test_a_full_disk_refuses_writes_and_loses_nothing(server, http, thread
             assert (await http.get(path)).status_code == 200
         for made in until_refused:
             assert (await http.get(f"/threads/{made.json()['thread_id']}")).status_code == 200
-        await asyncio.sleep(2.5)  # the run comes to its end meanwhile
+        async with asyncio.timeout(20):
+            while f"The end of run {under_way} waits" not in server.said():
+                assert (await http.get("/ok")).is_success
         assert (await http.get(f"/threads/{other}/runs/{under_way}")).json()["status"] == "running"
     await asyncio.wait_for(join(http, other, under_way), 20)
     run = await read(http, other, under_way)
