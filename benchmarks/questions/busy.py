@@ -1,8 +1,8 @@
 """While 32 clients stream 50 tokens a second each: how long from a model's token to its client's socket, and how long
 until a background run is accepted?
 
-The times of tokens are taken without background runs; then the same streams once more, beside one client that creates
-a trivial background run every 50 ms, each on a thread that was made before.
+The times of tokens are taken without background runs; then the same streams once more and for twice as long, beside one
+client that creates a trivial background run every 50 ms, each on a thread that was made before.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ async def ask(server: Server, plan: Plan) -> list[Figure]:
     await all_at_once(server, NEEDS.most)  # else the last slots start while the tokens are timed
     load = await together(server, STREAMS, plan, streamed_at_pace)
     delays = [delay for reading in load.readings for delay in reading.delays]
-    streams = asyncio.create_task(together(server, STREAMS, plan, streamed_at_pace), name="streams")
+    longer = Plan(2 * plan.seconds, plan.runs)  # for more than a hundred background runs
+    streams = asyncio.create_task(together(server, STREAMS, longer, streamed_at_pace), name="streams")
     accepted = await _accepted(server, streams)
     await streams
     return [
