@@ -104,10 +104,14 @@ class Host:
         await self._thread(thread_id).delete()
 
     async def submit_and_stream(self, submission: Submission) -> AsyncGenerator[Any, None]:
-        """First the run as it was admitted, with the first batch, which may be empty; then as `stream`."""
-        run = await self.submit(submission)
+        """First the run as it was admitted, with the first batch, which may be empty; then as `stream`.
+
+        NotHereError comes first only if nothing was admitted: who hears that asks for the run elsewhere, as a new one.
+        """
+        thread = self._thread(submission.run.thread_id)
+        run = await thread.submit(submission)
         await asyncio.sleep(0)  # a run that starts at once says so now, and that comes along with the answer
-        first = self._thread(run.thread_id).voice.tape.said(run.run_id)
+        first = thread.voice.tape.said(run.run_id)  # nothing, where the thread has just left
         yield run, msgspec.msgpack.encode(first)
         if first and first[-1].is_end:
             return

@@ -1,9 +1,14 @@
 """A thread's actor, without Ray: what it makes of what it is asked twice, and what it hands over when it leaves."""
 
+import asyncio
+from contextlib import aclosing
+
+import msgspec
 import pytest
 
 from actors import attempts
-from actors.errors import GoneError
+from actors.errors import GoneError, NotHereError
+from actors.host import Host
 from actors.ledger import Ledger
 from actors.liverun import ROLLED_BACK
 from actors.outcomes import Position
@@ -78,6 +83,28 @@ async def test_who_may_have_missed_an_answer_of_the_ledger_hands_over_nothing(le
         await held.submit(wanted(multitask_strategy=MultitaskStrategy.ENQUEUE))
     assert (await held.close()).unfinished is None
     assert len((await ledger.bind("t1", must_exist=True)).unfinished) == 2
+
+
+async def test_a_run_that_is_let_in_as_its_thread_leaves_is_told_of_and_need_not_be_asked_for_again(
+    ledger, monkeypatch
+):
+    admit, leaving = ledger.admit, []
+
+    async def admit_and_leave(admission):
+        leaving.append(asyncio.create_task(lobby.let_go("t1")))
+        await admit(admission)
+
+    monkeypatch.setattr(ledger, "admit", admit_and_leave)
+    limits = RunLimits(grace=1, timeout=60, waiting=100)
+    lobby = Host(ledger, Idle(), Silent(), held=True, limits=limits, on_quiet=lambda _: None, on_lost=lambda: None)
+    await lobby.take(await ledger.bind("t1", must_exist=False))
+    asked = wanted()
+    async with aclosing(lobby.submit_and_stream(asked)) as items:
+        run, said = await anext(items)
+        assert (run.run_id, msgspec.msgpack.decode(said)) == (asked.run.run_id, [])
+        assert (await leaving[0]).unfinished == [run]
+        with pytest.raises(NotHereError):  # it is to be followed elsewhere
+            await anext(items)
 
 
 class Silent:
