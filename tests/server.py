@@ -63,14 +63,21 @@ def command(*arguments: str | Path) -> list[str]:
 
 @contextmanager
 def serving(
-    folder: Path, *options: str | Path, verb: str = "dev", port: int | None = None, data: Path | None = None, **env: str
+    folder: Path,
+    *options: str | Path,
+    verb: str = "dev",
+    port: int | None = None,
+    data: Path | None = None,
+    under: tuple[str, ...] = (),
+    **env: str,
 ) -> Generator[Treadle]:
-    """A server that answers; ended with SIGTERM, and its processes gone, when the block ends. `verb` is the command."""
+    """A server that answers; ended with SIGTERM, and its processes gone, when the block ends. `verb` is the command,
+    `under` one that becomes it, such as `prlimit`."""
     port, data, log = port or free_port(), data or folder / "data", folder / f"treadle-{time.monotonic_ns()}.log"
     arguments = command(verb, "--config", GRAPHS, "--port", str(port), "--data", data, *options)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            arguments,
+            [*under, *arguments],
             stdout=out,
             stderr=out,
             stdin=subprocess.DEVNULL,

@@ -1,11 +1,9 @@
 """The whole web server, given a way to open the runtime it serves."""
 
-import resource
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-import uvicorn
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.openapi import OpenAPIConfig
@@ -29,9 +27,6 @@ from web.webhook_rules import WebhookRules
 from web.webhooks import Shape, Webhooks
 
 OpenRuntime = Callable[[], AbstractAsyncContextManager[Runtime]]
-
-BROKEN_OFF_WITHIN = 3
-"""Seconds that open answers have to end once they have been told to."""
 
 EXPOSED = [
     "Content-Location",
@@ -74,37 +69,6 @@ def create_app(open_runtime: OpenRuntime, settings: Settings, stopping: Stopping
         ),
         logging_config=None,
     )
-
-
-KEPT_ALIVE = 75
-"""Seconds that a connection stays open between two requests: longer than those in front of us keep theirs (60, mostly),
-so that no request is sent on a connection that is just being closed."""
-
-
-OWN_FILES = 256
-"""Files that a gateway may need beside those of its clients: links to the processes of threads, webhooks, its own."""
-
-
-def uvicorn_config(app: Litestar, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http="httptools",
-        loop="uvloop",
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=BROKEN_OFF_WITHIN,
-        timeout_keep_alive=KEPT_ALIVE,
-        backlog=2048,
-        limit_concurrency=settings.max_connections or most_connections(),
-    )
-
-
-def most_connections() -> int | None:
-    """As many as this process may have files open, but for its own: without these, no client could be served."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return None if most == resource.RLIM_INFINITY else max(1, most - OWN_FILES)
 
 
 async def echo_request_id(message: Message, scope: Scope) -> None:

@@ -27,7 +27,8 @@ from storage.deployment import Deployment
 from storage.errors import ServiceError
 from storage.pricelists import NO_OWN_PRICES
 from storage.records import TapeLimits
-from web.app import create_app, uvicorn_config
+from web.app import create_app
+from web.connections import Config
 from web.premises import UnusableError, check_host, listening, owning, project_of, url_of
 from web.settings import Settings
 from web.stopping import Server, Stopping
@@ -194,7 +195,7 @@ async def _answer(cluster: Cluster, settings: Settings, listener: socket.socket,
         yield cluster.client()
 
     stopping = Stopping()
-    config = uvicorn_config(create_app(open_runtime, settings, stopping), settings)
+    config = Config(create_app(open_runtime, settings, stopping), settings)
     server = _Server(config, stopping, partial(_announce, cluster.settings, url), cluster.drain)
     await server.serve([listener])
 

@@ -21,7 +21,8 @@ from actors.addresses import Addresses
 from actors.client import Client
 from actors.runtime import Runtime
 from storage.records import Assistant
-from web.app import create_app, uvicorn_config
+from web.app import create_app
+from web.connections import Config
 from web.settings import Settings
 from web.stopping import Server, Stopping
 
@@ -53,7 +54,7 @@ async def _serve(posting: Posting, listener: socket.socket) -> None:
 
     stopping = Stopping()
     app = create_app(open_runtime, posting.settings, stopping)
-    await _Server(uvicorn_config(app, posting.settings), stopping).serve([listener])
+    await _Server(Config(app, posting.settings), stopping).serve([listener])
 
 
 class _Server(Server):

@@ -3,10 +3,9 @@
 import asyncio
 import signal
 import subprocess
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import cycle
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -183,33 +182,66 @@ async def test_a_stopped_gateway_holds_up_nobody_and_goes_on_when_it_is_woken(ht
         assert len(said) > 20_000
 
 
-async def test_a_gateway_refuses_those_that_it_has_no_room_for_and_serves_the_others(server, http, tmp_path, thread_id):
+FEW_FILES = ("prlimit", "--nofile=300:300")
+"""For a gateway, of which half are for its clients, and an eighth for those that it refuses."""
+
+
+@pytest.fixture(scope="module")
+def small(server, tmp_path_factory):
+    """A gateway that may have few files open."""
+    with joining(server, tmp_path_factory.mktemp("small"), "--workers", "1", under=FEW_FILES) as small:
+        yield small
+
+
+async def test_a_gateway_with_few_files_serves_as_many_as_it_has_and_refuses_the_others(small, http, prefix, thread_id):
+    run_id = await create(http, prefix, thread_id, **work(seconds=3, stream_mode="updates"))
+    path = f"{prefix}/threads/{thread_id}/runs/{run_id}/stream"
+    answers = await asyncio.gather(*(anew(small, path) for _ in range(400)))
+    kept = parse((await http.get(path)).content, prefix)
+    served = [answer for answer in answers if answer and answer.status_code == 200]
+    assert [parse(answer.content, prefix) for answer in served] == [kept] * 150
+    refused = [answer for answer in answers if answer and answer.status_code == 503]
+    assert refused, "and the others were hung up on"
+    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+    assert {answer.json()["detail"] for answer in refused} == {"There is no room for more connections here"}
+    assert (await anew(small, path)).status_code == 200, "there is room again"
+    assert small.said().count("no room for more") == 1
+    assert "Traceback" not in small.said()
+
+
+async def test_connections_that_ask_for_nothing_do_no_harm(small, http, prefix, thread_id):
+    run_id = await create(http, prefix, thread_id, **work(seconds=3, stream_mode="updates"))
+    path = f"{prefix}/threads/{thread_id}/runs/{run_id}/stream"
+    place = urlsplit(small.url)
+    async with httpx.AsyncClient(base_url=small.url, timeout=60) as reader:
+        async with reader.stream("GET", path) as stream:
+            idle = [await asyncio.open_connection(place.hostname, place.port) for _ in range(400)]
+            refused = await anew(small, path)
+            said = await stream.aread()
+        assert (await wait(reader, prefix, str(uuid4()), **work(if_not_exists="create")))["done"] == STEPS
+    assert refused is None or refused.status_code == 503
+    assert small.gateways()[0].num_fds() < 300
+    assert parse(said, prefix) == parse((await http.get(path)).content, prefix)
+    for _, writer in idle:
+        writer.close()
+    while not (answer := await anew(small, path)) or answer.status_code == 503:
+        pass  # until it has noticed
+    assert answer.status_code == 200
+
+
+async def test_a_gateway_has_no_more_connections_than_it_is_told(server, http, tmp_path, thread_id):
     room = {"TREADLE_MAX_CONNECTIONS": "10"}
-    with joining(server, tmp_path, "--workers", "1", **room) as full, ThreadPoolExecutor(9) as readers:
-        run_id = await create(http, "", thread_id, **work(seconds=3))
-        url = f"{full.url}/threads/{thread_id}/runs/{run_id}/stream"
-        begun = threading.Barrier(10)
-        reading = [readers.submit(whole, url, begun) for _ in range(9)]
-        await asyncio.to_thread(begun.wait, SOON)
-        refused = await asyncio.gather(*(anew(url) for _ in range(20)))
-        assert {one.status_code for one in refused} == {503}
-        kept = parse((await http.get(f"/threads/{thread_id}/runs/{run_id}/stream")).content)
-        assert [parse(await asyncio.wrap_future(one)) for one in reading] == [kept] * 9
-        assert (await anew(url)).status_code == 200, "there is room again"
-        assert "Traceback" not in full.said()
+    with joining(server, tmp_path, "--workers", "1", **room) as full:
+        run_id = await create(http, "", thread_id, **work(seconds=2))
+        answers = await asyncio.gather(*(anew(full, f"/threads/{thread_id}/runs/{run_id}/stream") for _ in range(30)))
+        assert sorted(answer.status_code for answer in answers if answer) == [200] * 10 + [503] * 20
 
 
-def whole(url, begun):
-    """What a stream says, after all who read it have come."""
-    with httpx.stream("GET", url, timeout=60) as answer:
-        begun.wait(SOON)
-        return b"".join(answer.iter_bytes())
-
-
-async def anew(url):
-    """The answer on a connection of its own, which is closed then."""
-    async with httpx.AsyncClient(timeout=60) as one:
-        return await one.get(url, headers={"Connection": "close"})
+async def anew(server, path):
+    """The answer on a connection of its own, which is closed then; None if it is hung up on."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, verify=False) as one:  # no certificates are loaded
+        with suppress(httpx.TransportError):
+            return await one.get(path, headers={"Connection": "close"})
 
 
 async def test_requests_go_on_while_a_gateway_is_replaced(other, thread_id):
