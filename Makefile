@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 JS := tests/js/node_modules/.installed
+CLOCK := .venv/.clock
 
 .PHONY: dev test chaos lint format bench install javascript chromium clean
 
@@ -10,7 +11,7 @@ dev: install
 	@$(BIN)/treadle dev $(ARGS)
 
 # Files run side by side, each group of them with a server of its own; ARGS="-n 0 ..." runs them one after the other.
-test: install javascript
+test: install javascript $(CLOCK)
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 # Load and kills at random for ten minutes; make chaos ARGS="--minutes 2 --seeds 7" for one seed and less of it.
@@ -46,6 +47,10 @@ javascript: $(JS) chromium
 $(JS): $(INSTALLED) tests/js/package.json tests/js/package-lock.json
 	@echo "Installing what the JavaScript tests need into tests/js/node_modules ..."
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --prefix tests/js && touch $(JS)
+
+$(CLOCK): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group clock
+	@touch $(CLOCK)
 
 # What is missing is only said: the tests that need it fail, and name it again.
 chromium:

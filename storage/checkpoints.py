@@ -26,7 +26,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from storage import epochs, sqlite, texts
+from storage import checkpoint_ids, epochs, sqlite, texts
 from storage.epochs import BEFORE_ANY
 from storage.errors import StaleError
 
@@ -183,12 +183,16 @@ class Checkpoints:
         return self._savers[path]
 
     def hold(self, thread_id: str, epoch: int, on_stale: Callable[[], object] = _nobody) -> InlineSaver:
-        """The saver, to write for the thread. Raises StaleError if another actor holds it by now.
+        """The saver, to write for the thread; new checkpoints lie above those that it has. Raises StaleError if another
+        actor holds it by now.
 
         When that comes later, and a write is refused, `on_stale` is called first, in whichever OS thread.
         """
         saver = self._holding(thread_id, epoch)
         saver.note_held(thread_id, epoch, on_stale)
+        [newest] = saver.conn.execute(_SQL["newest"], {"thread_id": thread_id}).fetchone()
+        if newest:
+            checkpoint_ids.exceed(newest)
         return saver
 
     def mark(self, thread_id: str, epoch: int, run_id: str, checkpoint_id: str | None) -> None:

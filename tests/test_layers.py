@@ -43,7 +43,7 @@ def forbidden(file: Path) -> set[str]:
     match folder:
         case "storage":
             never = {"actors", "web", "ray", "litestar", "uvicorn"} | LANGGRAPH
-            never -= {"langgraph", "langchain_core"} if name == "storage/checkpoints.py" else set()
+            never -= {"langgraph", "langchain_core"} if file.stem in {"checkpoints", "checkpoint_ids"} else set()
         case "actors":
             never = {"web", "litestar", "uvicorn", "ray"} | LANGGRAPH
             never -= {"ray"} if name == "actors/cluster.py" else set()

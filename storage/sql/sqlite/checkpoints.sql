@@ -57,6 +57,10 @@ DELETE FROM writes WHERE thread_id = $thread_id;
 -- name: any
 SELECT 1 FROM checkpoints WHERE thread_id = $thread_id LIMIT 1;
 
+-- name: newest
+-- Of all its graphs. From the index alone, as it is their primary key.
+SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = $thread_id;
+
 -- name: create_marks
 -- Of each thread the run that may be rolled back: the last that went on from checkpoints.
 CREATE TABLE IF NOT EXISTS marks (thread_id TEXT PRIMARY KEY, run_id TEXT NOT NULL);
