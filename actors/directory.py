@@ -7,13 +7,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from actors.addresses import Home
 from actors.catalog import Catalog
+from actors.delays import seconds_to_look
 from actors.errors import GoneError
 from actors.host import Host
 from actors.lobby import Elsewhere, Silence
@@ -271,8 +272,13 @@ class Directory:
             return
         self._feed(Released(number) if leaving.left else Kept(number))
         if leaving.due_at:
-            seconds = (leaving.due_at - datetime.now(UTC)).total_seconds()
-            asyncio.get_running_loop().call_later(max(0.0, seconds), self._feed, Wanted(thread_id))
+            self._wake_when_due(thread_id, leaving.due_at)
+
+    def _wake_when_due(self, thread_id: str, due_at: datetime) -> None:
+        if seconds := seconds_to_look(due_at):
+            asyncio.get_running_loop().call_later(seconds, self._wake_when_due, thread_id, due_at)
+        else:
+            self._feed(Wanted(thread_id))
 
     def _taken_over(self, number: int, slot: SlotPort, answer: "asyncio.Future[list[str]]") -> Slot:
         """What an earlier directory's slot is to the pool, now that it has answered, or has not."""

@@ -174,11 +174,6 @@ def was_cancelled(thread: Thread | None) -> bool:
     return thread is not None and thread.error is not None and thread.error.error == CANCELLED
 
 
-def seconds_until_due(run: Run) -> float:
-    """How long a run that waits has still to wait, at least; 0 if it is due."""
-    return max(0.0, (run.due_at - datetime.now(UTC)).total_seconds()) if run.due_at else 0.0
-
-
 def standing_after(run: Run, position: Position) -> Standing:
     """What the thread is after a run that executed (`spec/platform.md` §3, §6.3)."""
     match run.status:

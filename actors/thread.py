@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from actors.attempts import Attempts, Surroundings
+from actors.delays import seconds_to_look, seconds_until
 from actors.errors import InFlightError, NotHereError, StoppingError, ThreadBusyError
 from actors.lane import Cancelled, Drained, Drop, Due, Effect, Lane, Settled, Start, Stop, Submitted, advance, recovered
 from actors.liverun import (
@@ -23,7 +24,6 @@ from actors.liverun import (
     LiveRun,
     begun,
     end_data,
-    seconds_until_due,
 )
 from actors.logbook import Logbook, closing
 from actors.merging import merged, replaced_in, stored_thread
@@ -78,7 +78,7 @@ class ThreadActor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._live = {run.run_id: LiveRun(run, recovered=run.status is RunStatus.RUNNING) for run in binding.unfinished}
         begun = next((run.run_id for run in binding.unfinished if run.has_begun), None)
-        early = frozenset(run.run_id for run in binding.unfinished if seconds_until_due(run))
+        early = frozenset(run.run_id for run in binding.unfinished if seconds_until(run.due_at))
         lane = Lane(delayed=early, held=around.held, longest=around.limits.waiting)
         self._lane, effects = recovered(self._live, begun, lane)
         self._carry_out(effects)
@@ -245,7 +245,7 @@ class ThreadActor:
 
     def _decided(self, run: Run) -> tuple[Lane, list[Effect]]:
         """What the lane says to a new run. Raises if it may not come in."""
-        event = Submitted(run.run_id, run.multitask_strategy, delayed=seconds_until_due(run) > 0)
+        event = Submitted(run.run_id, run.multitask_strategy, delayed=seconds_until(run.due_at) > 0)
         try:
             return advance(self._lane, event)
         except ThreadBusyError:
@@ -359,21 +359,20 @@ class ThreadActor:
 
     def _watch_delays(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
-            seconds = seconds_until_due(self._live[run_id].run)
-            asyncio.get_running_loop().call_later(seconds, self._be_due, run_id)
+            seconds = seconds_to_look(self._live[run_id].run.due_at)
+            asyncio.get_running_loop().call_later(seconds, self._look_whether_due, run_id)
 
-    def _be_due(self, run_id: str) -> None:
-        if not self._closed and run_id in self._live:
+    def _look_whether_due(self, run_id: str) -> None:
+        if self._closed or run_id not in self._live:
+            return
+        if seconds_until(self._live[run_id].run.due_at):
+            self._watch_delays([run_id])
+        else:
             self._hold(self._join_the_line(run_id), f"due {run_id}")
 
     async def _join_the_line(self, run_id: str) -> None:
         async with self._gate:
-            live = self._live.get(run_id)
-            if live is None or self._closed:
-                return
-            if seconds_until_due(live.run):  # the clock was set back meanwhile
-                self._watch_delays([run_id])
-            else:
+            if run_id in self._live and not self._closed:
                 self._enter(*advance(self._lane, Due(run_id)))
 
     def _first_due(self) -> datetime | None:

@@ -209,7 +209,7 @@ async def test_any_number_of_stops_wears_nothing_out_and_what_began_goes_on_firs
     host, executor = await lot.host()
     await host.submit(a_submission(due_at=datetime.now(UTC) + timedelta(hours=1)))
     run = await started(host, executor)
-    monkeypatch.setattr("actors.thread.seconds_until_due", lambda _: 0.0)
+    monkeypatch.setattr("actors.thread.seconds_until", lambda _: 0.0)
     for stops in range(1, 2 * MOST_ATTEMPTS):
         await host.drain()
         assert await lot.runs() == [(S.PENDING, 0, 0), (S.PENDING, stops, stops)]
