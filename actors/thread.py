@@ -31,7 +31,14 @@ from actors.outcomes import Leaving, Position
 from actors.ports import ExecutorPort, LedgerPort
 from actors.runtime import StateUpdate, Submission
 from actors.voice import Voice
-from storage.errors import SenselessError, ServiceError, StaleError, ThreadNotFoundError, UnavailableError
+from storage.errors import (
+    RunExistsError,
+    SenselessError,
+    ServiceError,
+    StaleError,
+    ThreadNotFoundError,
+    UnavailableError,
+)
 from storage.records import (
     END,
     Admission,
@@ -193,8 +200,13 @@ class ThreadActor:
             run = merged(submission.run, submission.assistant, thread, is_new=self._thread is None)
             if run.request.checkpoint or run.request.context:
                 await self._executor.check(run)
-            async with self._gate:
-                return await self._admit(run, submission, thread)
+            try:
+                async with self._gate:
+                    return await self._admit(run, submission, thread)
+            except RunExistsError:
+                if ended := await self._ledger.find_run(self.thread_id, run.run_id):
+                    return ended
+                raise
 
     async def _known_run(self, submission: Submission) -> Run | None:
         """The run, if it was asked for before: the answer was lost, or its client says that it asks again."""

@@ -6,7 +6,8 @@
     │   ├── RunNotFoundError
     │   └── AssistantNotFoundError
     ├── ConflictError       change the thing's state first
-    │   └── ThreadExistsError
+    │   ├── ThreadExistsError
+    │   └── RunExistsError
     ├── InvalidError        the request is malformed
     ├── SenselessError      the request is well formed, and means nothing here
     ├── UnsupportedError    the request is sound, and this server cannot do it
@@ -49,6 +50,10 @@ class ConflictError(ServiceError):
 
 class ThreadExistsError(ConflictError):
     """The detail is the thread's id."""
+
+
+class RunExistsError(ConflictError):
+    """A run of this id has ended, or is another thread's. The detail is the id."""
 
 
 class InvalidError(ServiceError):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from storage import garbage, queries, recordings, threads
 from storage.accounting import Recording
 from storage.commits import accepted, done, each
-from storage.errors import RunNotFoundError, ServiceError, ThreadNotFoundError
+from storage.errors import RunExistsError, RunNotFoundError, ServiceError, ThreadNotFoundError
 from storage.records import (
     Admission,
     CancelAction,
@@ -54,7 +54,8 @@ class Forgetting(Struct, frozen=True):
 
 
 def admit(writer: Writer, asked: Sequence[Admission]) -> list[ServiceError | None]:
-    """Let runs in, and their threads if those are new, and let go of those they displace. Twice is once."""
+    """Let runs in, and their threads if those are new, and let go of those they displace. Twice is once, until they
+    have ended: then it is RunExistsError."""
     writer.look_up_threads(one.run.thread_id for one in asked)
     writer.look_up_runs(one.run for one in asked if writer.doubts or one.again or _lacks_thread(writer, one))
     writer.look_up_runs(run for one in asked for run in one.dropped)
@@ -182,10 +183,13 @@ def _page(  # noqa: PLR0913 - as above
 
 
 def _admitted(writer: Writer, asked: Admission) -> Admission | None:
-    """What is to be admitted, with the thread if it has to be stored; None if it was let in before."""
+    """What is to be admitted, with the thread if it has to be stored; None if it was let in before, and has not ended:
+    whoever asks for one that has would execute it once more."""
     run = asked.run
     writer.fence(run.thread_id, asked.epoch)
     if writer.is_admitted(run.run_id):
+        if not writer.is_unfinished(run.run_id, run.thread_id):
+            raise RunExistsError(run.run_id)
         return None
     if _lacks_thread(writer, asked):
         raise ThreadNotFoundError(run.thread_id)

@@ -20,6 +20,7 @@ from storage.errors import (
     DamagedError,
     InvalidError,
     NotFoundError,
+    RunExistsError,
     RunNotFoundError,
     SenselessError,
     ServiceError,
@@ -154,6 +155,7 @@ PLATFORM = _handlers(
         RunNotFoundError: "Run not found",
         AssistantNotFoundError: "Assistant with ID {} not found",
         ThreadExistsError: "Thread with ID {} already exists",
+        RunExistsError: "Run with ID {} already exists",
         ThreadBusyError: "Thread is already running a task. "
         "Wait for it to finish or choose a different multitask strategy.",
     },
@@ -183,6 +185,7 @@ GATEWAY = _handlers(
         RunNotFoundError: "Run {} not found",
         AssistantNotFoundError: "Assistant {} not found",
         ThreadExistsError: "Thread {} already exists",
+        RunExistsError: "Run {} already exists",
         ThreadBusyError: "Thread {} already has an active run",
     },
     _as_list,

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 from contextlib import aclosing, contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +22,7 @@ from storage.conversations import Cursor
 from storage.database import READERS
 from storage.errors import (
     AssistantNotFoundError,
+    RunExistsError,
     RunNotFoundError,
     StaleError,
     ThreadExistsError,
@@ -278,10 +280,31 @@ async def test_everything_may_be_asked_twice(ledger):
     await ledger.bind("t1", must_exist=False)
     admission = an_admission()
     settlement = a_settlement(admission.run)
-    for _ in range(2):
-        await asyncio.gather(ledger.admit(admission), ledger.admit(admission))
-        await asyncio.gather(ledger.settle(settlement), ledger.settle(settlement))
+    for asked in (partial(ledger.admit, admission), partial(ledger.settle, settlement)):
+        for _ in range(2):
+            await asyncio.gather(asked(), asked())
     assert await ledger.run("t1", admission.run.run_id) == settlement.run
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_run_that_has_ended_is_not_let_in_once_more(ledger, again):
+    await ledger.bind("t1", must_exist=False)
+    admission = an_admission()
+    await ledger.admit(admission)
+    await ledger.settle(a_settlement(admission.run))
+    before = await ledger.thread("t1")
+    with pytest.raises(RunExistsError):
+        await ledger.admit(replace(admission, again=again))
+    assert await ledger.thread("t1") == before
+
+
+async def test_a_run_is_of_one_thread(ledger):
+    for thread_id in ("t1", "t2"):
+        await ledger.bind(thread_id, must_exist=False)
+    await ledger.admit(admission := an_admission())
+    other = a_run("t2", run_id=admission.run.run_id)
+    with pytest.raises(RunExistsError):
+        await ledger.admit(Admission(run=other, epoch=1, new_thread=a_thread("t2")))
 
 
 async def test_a_final_status_never_changes(ledger):

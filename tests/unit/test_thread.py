@@ -55,6 +55,16 @@ async def test_a_run_whose_answer_was_lost_and_that_has_ended_since_is_not_made_
     assert (await (await actor(ledger)).submit(again)).status is RunStatus.SUCCESS
 
 
+async def test_a_run_that_has_ended_is_executed_by_nobody_who_does_not_know_it(ledger):
+    run, thread = a_run(), a_thread()
+    first = await actor(ledger)
+    await ledger.admit(Admission(run=run, epoch=first.epoch, new_thread=thread))
+    final = a_run(run_id=run.run_id, status=RunStatus.SUCCESS, ended_at=NOON)
+    await ledger.settle(Settlement(run=final, epoch=first.epoch))
+    asked = Submission(run=run, assistant=an_assistant(), new_thread=thread)
+    assert await (await actor(ledger)).submit(asked) == final
+
+
 def wanted(thread_id="t1", **given):
     return Submission(run=a_run(thread_id, **given), assistant=an_assistant(), new_thread=a_thread(thread_id))
 
