@@ -1,9 +1,9 @@
 """The machine's clock is set back an hour, and forward again: what is newest stays newest, and nothing waits for it."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
-import libfaketime
 import psutil
 import pytest
 
@@ -12,7 +12,7 @@ from tests.system.calls import create, join, read, stream, wait
 from tests.system.sse import parse
 from tests.system.test_strategies import begun
 
-LIBRARY = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
+LIBRARY = Path(find_spec("libfaketime").origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
 HOUR = 3_600
 
 
