@@ -5,8 +5,8 @@ A thread that finds no slot lives in the lobby meanwhile, held: it takes runs in
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from actors.addresses import Home
 from actors.catalog import Catalog
 from actors.delays import seconds_to_look
 from actors.errors import GoneError
+from actors.garbage import Collector, GarbageLedger
 from actors.host import Host
 from actors.lobby import Elsewhere, Silence
 from actors.pool import (
@@ -42,7 +43,8 @@ from actors.pool import (
 from actors.ports import LedgerPort, SlotPort
 from actors.project import RunLimits
 from actors.pruning import prune_for_ever
-from storage.errors import ServiceError, StaleError, UnavailableError
+from actors.turns import Turns
+from storage.errors import UnavailableError
 from storage.records import Binding, Run
 from storage.tapes import Tapes
 
@@ -60,9 +62,6 @@ RELAUNCH_AFTER = 1.0
 
 SURPLUS_AFTER = 60.0
 """Seconds that slots beyond the warm ones stay free before they are ended."""
-
-COLLECT_EVERY = 30.0
-"""Seconds."""
 
 PING_EVERY = 2.0
 SILENT_AFTER = 10.0
@@ -84,16 +83,12 @@ class Launcher(Protocol):
         ...
 
 
-class BindingLedger(LedgerPort, Protocol):
+class BindingLedger(LedgerPort, GarbageLedger, Protocol):
     async def bind(self, thread_id: str, handed_over: list[Run] | None = None) -> Binding:
         """A binding of a new epoch. What the one before has handed over, as its unfinished runs, is not looked for."""
         ...
 
     async def unfinished_threads(self) -> list[str]: ...
-
-    async def garbage(self) -> list[tuple[str, int]]: ...
-
-    async def swept(self, thread_id: str) -> None: ...
 
 
 class DirectorySettings(Struct, frozen=True):
@@ -123,12 +118,13 @@ class Directory:
         self._pool = Pool(warm=settings.warm, most=settings.most)
         self._slots: dict[int, SlotPort] = {}
         self._places: dict[str, SlotPort | None] = {}  # None is the lobby
-        self._turns: dict[str, _Turn] = {}  # one move of a thread at a time
+        self._turns = Turns()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._is_draining = False
         self._next_reader = 0
+        self._idle: dict[int, str] = {}  # threads that had nothing in hand at the last ping
 
     async def open(self) -> None:
         """Take over the slots that are there, start the others, and bring back every thread with unfinished runs."""
@@ -143,7 +139,8 @@ class Directory:
         for thread_id in unfinished:
             self._feed(Wanted(thread_id))
         self._hold(self._sweep(), "sweep")
-        self._hold(self._collect(), "collect garbage")
+        collector = Collector(self._ledger, self._reader, self._is_awake)
+        self._hold(collector.collect_for_ever(), "collect garbage")
 
     def begin_to_prune(self, tapes: Tapes) -> None:
         self._hold(prune_for_ever(tapes), "prune tapes")
@@ -157,7 +154,7 @@ class Directory:
             raise UnavailableError("Too many threads wait for a slot")
         self._feed(Wanted(thread_id))
         patient_until = asyncio.get_running_loop().time() + LOBBY_AFTER
-        with self._attended(thread_id) as turn:
+        with self._turns.attended(thread_id) as turn:
             while True:
                 async with turn.lock:
                     if turn.refusal is not None:
@@ -173,7 +170,7 @@ class Directory:
 
     async def find(self, thread_id: str) -> Home | None:
         """Where the thread is, once it has moved if it is moving; None if it rests, and it is left to."""
-        with self._attended(thread_id) as turn:
+        with self._turns.attended(thread_id) as turn:
             async with turn.lock:
                 return Home(_address(self._places[thread_id])) if thread_id in self._places else None
 
@@ -242,11 +239,11 @@ class Directory:
 
     async def _bind(self, number: int, thread_id: str) -> None:
         try:
-            async with self._moving(thread_id):
+            async with self._turns.moving(thread_id) as turn:
                 left = await self.lobby.let_go(thread_id)
                 self._places.pop(thread_id, None)
                 slot = self._hired(number)
-                with self._turns[thread_id].refusing():
+                with turn.refusing():
                     binding = await self._ledger.bind(thread_id, handed_over=left.unfinished)
                 await slot.bind(binding)
                 self._places[thread_id] = slot
@@ -264,7 +261,7 @@ class Directory:
 
     async def _release(self, number: int, thread_id: str) -> None:
         try:
-            async with self._moving(thread_id):
+            async with self._turns.moving(thread_id):
                 leaving = await self._slots[number].let_go(thread_id)
                 if leaving.left:
                     self._places.pop(thread_id, None)
@@ -329,6 +326,9 @@ class Directory:
         self._next_reader += 1
         return self._slots[numbers[self._next_reader % free]]
 
+    def _is_awake(self, thread_id: str) -> bool:
+        return thread_id in self._places or thread_id in self._turns
+
     # Noticing
 
     async def _watch(self, number: int, slot: SlotPort) -> None:
@@ -343,6 +343,7 @@ class Directory:
         """The slot is gone; its thread comes back elsewhere, with what it had not finished."""
         if self._slots.get(number) is slot:
             del self._slots[number]
+            self._idle.pop(number, None)
             self._hold(slot.kill(), f"end slot {number}")  # it may live on, and only have lost its sockets
         orphans = [thread_id for thread_id, place in self._places.items() if place is slot]
         self._feed(Fell(number))
@@ -362,36 +363,6 @@ class Directory:
             if surplus_for >= SURPLUS_AFTER:
                 self._feed(Aged())
 
-    async def _collect(self) -> None:
-        """Have removed what threads have left that are gone."""
-        while True:
-            await asyncio.sleep(COLLECT_EVERY)
-            try:
-                for thread_id, epoch in await self._ledger.garbage():
-                    await self._remove(thread_id, epoch)
-            except UnavailableError as error:  # it is still there the next time
-                logger.info("Garbage could not be collected: %s", error)
-
-    async def _remove(self, thread_id: str, epoch: int) -> None:
-        """In the name of whoever held it last: if it has been made again since, it is in the hands of a later epoch.
-
-        While it is awake it may be made again in the same hands; then this is for later.
-        """
-        slot = await self._reader(thread_id)
-        if thread_id in self._places or thread_id in self._turns:
-            return
-        try:
-            await slot.forget(thread_id, epoch)
-            await slot.forget_tape(thread_id, epoch)
-        except StaleError:
-            logger.info("Thread %s has been made again, and is not garbage", thread_id)
-        except UnavailableError:
-            raise
-        except ServiceError as error:  # its files may be broken, and those of others sound
-            logger.warning("What thread %s has left could not be removed: %s", thread_id, error)
-        else:
-            await self._ledger.swept(thread_id)
-
     async def _ping(self, number: int) -> None:
         slot, known = self._slots.get(number), self._pool.slots.get(number)
         if slot is None or known is None or (thread_id := known.thread_id) is None:  # it has fallen, or is free by now
@@ -404,30 +375,17 @@ class Directory:
         except Exception as error:  # noqa: BLE001 - a slot that cannot be asked has ended, and its watch says so
             logger.info("Slot %s could not be pinged: %s", number, error)
         else:
-            if idle and self._pool.slots.get(number) is not None and thread_id in self._places:
-                await self.rested(number, thread_id)
+            await self._note_idle(number, thread_id if idle else None)
 
-    @contextmanager
-    def _attended(self, thread_id: str) -> Generator["_Turn", None, None]:
-        """The thread's turn, which is there as long as anybody attends to it."""
-        turn = self._turns.setdefault(thread_id, _Turn())
-        turn.users += 1
-        try:
-            yield turn
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[thread_id]
-
-    @asynccontextmanager
-    async def _moving(self, thread_id: str) -> AsyncGenerator[None, None]:
-        """Move a thread: one move at a time, and whoever waits for it hears of each."""
-        with self._attended(thread_id) as turn:
-            try:
-                async with turn.lock:
-                    yield
-            finally:
-                turn.tell()
+    async def _note_idle(self, number: int, thread_id: str | None) -> None:
+        """A thread that has nothing in hand at two pings has not been heard when it said so. At one, it may have come
+        since, and its first run be on its way."""
+        before = self._idle.pop(number, None)
+        if thread_id is None or self._pool.holder(thread_id) != number:
+            return
+        self._idle[number] = thread_id
+        if before == thread_id:
+            await self.rested(number, thread_id)
 
     def _hold(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -446,45 +404,3 @@ def _address(slot: SlotPort | None) -> str | None:
 
 def _ignore(*_: Any) -> None:
     """The lobby's threads need no slot to be told of, and no process to be ended."""
-
-
-class _Turn:
-    """A thread's lock, how many hold it or wait for it, and the news that it has moved."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
-        self.refusal: UnavailableError | None = None
-        """Why those who wait for the thread need wait no longer."""
-        self._waiters: set[asyncio.Future[None]] = set()
-
-    @contextmanager
-    def refusing(self) -> Generator[None, None, None]:
-        """What is unavailable in the block is so to all who wait: it may be long until the disk has room."""
-        self.refusal = None
-        try:
-            yield
-        except UnavailableError as error:
-            self.refusal = error
-            raise
-
-    def tell(self) -> None:
-        for waiter in self._waiters:
-            _wake(waiter)
-
-    async def moved(self, *, within: float) -> None:
-        """Return when it has moved, or after `within` seconds."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(within, _wake, waiter)
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
-            timer.cancel()
-
-
-def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)

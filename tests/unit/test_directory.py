@@ -1,36 +1,17 @@
-"""A new directory takes over the slots of the last; whoever waits for a thread to move hears of it, and waits no longer
-than it said; garbage is removed in the name of whoever held it last."""
+"""A new directory takes over the slots of the last, and asks those that it has how they are."""
 
 import asyncio
-from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
 from actors import directory as directory_module
 from actors.addresses import Home
-from actors.directory import Directory, DirectorySettings, _Turn
+from actors.directory import Directory, DirectorySettings
 from actors.errors import GoneError
-from actors.pool import Pool, Slot, SlotStatus
+from actors.pool import Slot, SlotStatus
 from actors.project import RunLimits
-from storage.errors import StaleError
 from storage.journal import NotKeptError
-
-
-async def test_a_wait_for_a_move_ends_with_the_move():
-    turn = _Turn()
-    waiting = [asyncio.create_task(turn.moved(within=60)) for _ in range(3)]
-    await asyncio.sleep(0)
-    turn.tell()
-    await asyncio.gather(*waiting)
-
-
-async def test_a_wait_that_was_in_vain_is_a_wait_again():
-    turn = _Turn()
-    for _ in range(3):
-        waiting = asyncio.create_task(turn.moved(within=0.001))
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        await waiting
 
 
 class Ledger:
@@ -119,54 +100,26 @@ async def test_a_slot_that_answers_late_is_used_if_it_is_free(monkeypatch):
     await taken.close()
 
 
-class Sweeping:
-    """A slot and a ledger that write down what is removed; threads that were made again are in later hands."""
+class Idle(Survivor):
+    """Has nothing in hand, whatever it is bound to."""
 
-    def __init__(self):
-        self.removed = []
-        self.made_again = set()
-
-    async def forget(self, thread_id, epoch):
-        if thread_id in self.made_again:
-            raise StaleError
-        self.removed.append(("checkpoints", thread_id, epoch))
-
-    async def forget_tape(self, thread_id, epoch):
-        self.removed.append(("tape", thread_id, epoch))
-
-    async def swept(self, thread_id):
-        self.removed.append(("garbage", thread_id))
+    async def ping(self):
+        return True
 
 
-@pytest.fixture
-def sweeping():
-    return Sweeping()
-
-
-@pytest.fixture
-async def sweeper(sweeping):
-    limits = RunLimits(grace=1, timeout=1, waiting=1)
-    directory = Directory(DirectorySettings(warm=1, most=1, limits=limits), cast(Any, sweeping), cast(Any, None))
-    directory._slots[1] = cast(Any, sweeping)
-    directory._pool = Pool(warm=1, most=1, slots={1: Slot(SlotStatus.FREE)})
-    return directory
-
-
-async def test_garbage_is_removed_in_the_name_of_whoever_held_it_last(sweeper, sweeping):
-    await sweeper._remove("t1", 3)
-    assert sweeping.removed == [("checkpoints", "t1", 3), ("tape", "t1", 3), ("garbage", "t1")]
-
-
-async def test_what_is_made_again_is_no_garbage(sweeper, sweeping):
-    sweeping.made_again.add("t1")
-    await sweeper._remove("t1", 3)
-    sweeper._places["t2"] = None
-    await sweeper._remove("t2", 3)
-    with sweeper._attended("t3"):
-        await sweeper._remove("t3", 3)
-    assert sweeping.removed == []
-    await sweeper._remove("t3", 3)
-    assert len(sweeping.removed) == 3
+async def test_a_ping_takes_nobody_for_quiet_who_has_only_just_come():
+    """It may have been on its way since before the slot was bound; the thread's first run is on its way as well."""
+    slot = Idle()
+    slot.answer.set_result([])
+    taken = directory(slot)
+    taken._ledger.bind = slot.bind = AsyncMock()
+    await taken.open()
+    assert await taken.locate("a") == slot.address
+    await taken._ping(4)
+    assert taken._pool.slots[4] == Slot(SlotStatus.BOUND, "a")
+    await taken._ping(4)
+    assert taken._pool.slots[4] == Slot(SlotStatus.QUIET, "a"), "it did not say so itself, or was not heard"
+    await taken.close()
 
 
 async def test_a_slot_that_falls_between_the_sweep_and_its_ping_does_not_end_the_sweep():
