@@ -9,20 +9,20 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
-from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
+from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.outputs import GenerationChunk, LLMResult
 from langgraph.types import Command
 from msgspec.structs import replace
 
 from actors import usage
 from actors.encoding import encode, kept_text, message_fields
 from actors.logbook import event_of, origin_of
+from actors.opencalls import OpenCall, answered, facts_of, reporting
 from actors.outcomes import Notes
 from storage.accounting import HUMAN, TOOL_RESULT, CallStatus, Event, ModelCall, Usage
 from storage.records import Run
@@ -31,40 +31,6 @@ NOTHING = Usage()
 """Of a call of which nobody says what it took."""
 
 logger = logging.getLogger(__name__)
-
-
-class OpenCall:
-    """A call under way."""
-
-    def __init__(self, call: ModelCall, caller: str, prompt: Sequence[BaseMessage] | Sequence[str]) -> None:
-        self.call = call
-        self.caller = caller
-        self.prompt = prompt
-        self.began = time.monotonic()
-        self.first_token: float | None = None
-        self.chunks: list[ChatGenerationChunk | GenerationChunk] = []
-        self.texts: list[str] = []
-        """Of a model that is asked for events; some tell the same in chunks."""
-        self.is_told = False
-
-    def hear(self) -> None:
-        if self.first_token is None:
-            self.first_token = time.monotonic()
-
-    def after(self, moment: float) -> datetime:
-        """Wall clock at a moment of the monotonic one: durations are never negative."""
-        return self.call.started_at + timedelta(seconds=moment - self.began)
-
-    def said(self) -> LLMResult | None:
-        """What it has said so far. Raises where its pieces do not fit together."""
-        chunks = [chunk for chunk in self.chunks if isinstance(chunk, ChatGenerationChunk)]
-        if self.texts and not self.chunks:
-            chunks = [ChatGenerationChunk(message=AIMessageChunk(content="".join(self.texts)))]
-        if not chunks:
-            texts = "".join(chunk.text for chunk in self.chunks)
-            return LLMResult(generations=[[GenerationChunk(text=texts)]]) if texts else None
-        whole = chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:]
-        return LLMResult(generations=[[whole]])
 
 
 class Recorder(BaseCallbackHandler):
@@ -261,7 +227,7 @@ class Recorder(BaseCallbackHandler):
         caller, facts = usage.LEAD, dict[str, Any]()
         with self._harmless("What is known of a call could not be read"):
             caller = _caller(tags)
-            facts = _facts(metadata, said.get("invocation_params") or {})
+            facts = facts_of(metadata, said.get("invocation_params") or {})
         kind, _, name = caller.partition(":")
         call = ModelCall(
             call_id=str(run_id),
@@ -307,8 +273,8 @@ class Recorder(BaseCallbackHandler):
             ),
         )
         with self._harmless("What a model said could not be counted"):
-            result = response if status is CallStatus.SUCCESS else one.said() or _reporting(response)
-            call = _answered(one, call, result)
+            result = response if status is CallStatus.SUCCESS else one.said() or reporting(response)
+            call = answered(one, call, result)
         self._calls.append(call)
         with self._harmless("What a model said could not be noted"):
             self._events += self._said(one, call, result, error)
@@ -386,45 +352,8 @@ class Recorder(BaseCallbackHandler):
             logger.exception("%s, in run %s", what, self._run.run_id)
 
 
-def _facts(metadata: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Where a call is made, and of what: from LangGraph's metadata, and from the model's parameters."""
-    checkpoint_ns = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns") or None
-    node, subgraph = usage.place_of(checkpoint_ns)
-    step = metadata.get("langgraph_step")
-    return {
-        "node": metadata.get("langgraph_node") or node,
-        "step": step if isinstance(step, int) else None,
-        "checkpoint_ns": checkpoint_ns,
-        "subgraph": subgraph,
-        "provider": _text(metadata.get("ls_provider")),
-        "model_requested": _text(metadata.get("ls_model_name") or given.get("model") or given.get("model_name")),
-    }
-
-
-def _answered(one: OpenCall, call: ModelCall, result: LLMResult | None) -> ModelCall:
-    """The call with what was said; so far, if it was cut off."""
-    if call.status is CallStatus.SUCCESS:
-        told = usage.reported(result) or usage.estimated(one.prompt, usage.messages(result) or usage.texts(result))
-    else:
-        ended = usage.of_failed if call.status is CallStatus.ERROR else usage.of_cut_off
-        told = ended(one.prompt, result)
-    if told.usage_detail:
-        told = replace(told, usage_detail=msgspec.json.decode(encode(told.usage_detail)))
-    model, reason = usage.model_of(result), usage.finish_reason(result)
-    return replace(call, model=_text(model) or call.model, usage=told, finish_reason=_text(reason))
-
-
-def _reporting(response: LLMResult | None) -> LLMResult | None:
-    """What came with an error, if it says what the call took."""
-    return response if usage.reported(response) else None
-
-
 def _caller(tags: list[str] | None) -> str:
     return kept_text(usage.caller_of(tags))
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else kept_text(value)
 
 
 def _message(message: BaseMessage) -> bytes:

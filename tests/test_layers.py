@@ -20,6 +20,7 @@ HOME_OF_GRAPHS = {
     "executor",
     "factories",
     "graphs",
+    "opencalls",
     "recorder",
     "states",
     "streams",
