@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -26,23 +25,20 @@ os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # a line that a graph prints twice
 import psutil
 import ray
 import uvloop
-from msgspec import Struct
 from ray._private.services import find_gcs_addresses
 from ray.exceptions import ActorUnavailableError, RayError
 
 from actors.addresses import Addresses
-from actors.catalog import Catalog, GraphInfo
+from actors.catalog import Catalog, system_assistant
 from actors.client import Client
+from actors.clustersettings import ONLY_THERE, ClusterSettings, JoinError, address_here, refuse_others
 from actors.directory import Directory, DirectorySettings
 from actors.doors import Door
 from actors.links import Links
 from actors.ports import SlotPort
-from actors.project import Project, RunLimits, SlotSettings
+from actors.project import SlotSettings
 from actors.remote import RemoteLedger, RemoteSlot
-from storage.deployment import Deployment
 from storage.errors import ServiceError, UnavailableError
-from storage.pricelists import NO_OWN_PRICES, OwnPrices
-from storage.records import Assistant, TapeLimits
 from storage.tapes import Tapes
 
 logger = logging.getLogger(__name__)
@@ -70,32 +66,9 @@ NAMESPACE = "treadle"
 LOOPBACK = "127.0.0.2"
 """Where Ray's processes listen. Given 127.0.0.1, Ray takes an address that others can reach instead."""
 
-SYSTEM_ASSISTANTS = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
-"""The namespace of their ids (`spec/platform.md` §3)."""
-
-
 ON_THE_HEAD = {"node:__internal_head__": 0.0001}
 """Our processes reach one another by sockets in a folder, so all of them are on one node. It is a share of what Ray
 counts there; the smallest that it knows."""
-
-
-class JoinError(ServiceError):
-    """The Ray that was named cannot be joined. The message is one line, for the user."""
-
-
-class ClusterSettings(Struct, frozen=True):
-    project: Project
-    data: Path
-    """The folder of everything that is kept."""
-    warm: int
-    most: int
-    limits: RunLimits
-    tape_limits: TapeLimits
-    own_prices: OwnPrices = NO_OWN_PRICES
-    server: Deployment = Deployment()
-    left_open: frozenset[str] = frozenset()
-    """Names of those of the above that nobody has asked for: actors that are there already may have been given others.
-    """
 
 
 class Cluster:
@@ -176,43 +149,6 @@ class Cluster:
             raise
         if self.catalog.problems and not stay:
             _remove(actors)
-
-
-def refuse_others(wanted: ClusterSettings, present: ClusterSettings) -> None:
-    """Raise JoinError, which names them, if there are settings that would not be obeyed."""
-    names = [name for name in ClusterSettings.__struct_fields__ if name not in ("left_open", *wanted.left_open)]
-    if others := [name for name in names if getattr(wanted, name) != getattr(present, name)]:
-        named = " or ".join(NAMES_OF_SETTINGS.get(name, name) for name in others)
-        raise JoinError(
-            f"The threads of that Ray are served with another {named} "
-            f"(it has {present.project.root} and {present.data}), and there can be only one."
-        )
-
-
-NAMES_OF_SETTINGS = {
-    "project": "--config",
-    "data": "--data",
-    "warm": "--warm",
-    "most": "--max",
-    "limits": "TREADLE_CANCEL_GRACE, TREADLE_RUN_TIMEOUT or TREADLE_MAX_WAITING",
-    "tape_limits": "TREADLE_TAPE_HOURS, TREADLE_TAPE_RUN_BYTES or TREADLE_TAPE_BYTES",
-    "own_prices": "TREADLE_PRICES",
-    "server": "TREADLE_ENVIRONMENT or TREADLE_RELEASE",
-}
-"""As whoever starts a server knows them."""
-
-
-def system_assistant(graph: GraphInfo, now: datetime) -> Assistant:
-    """The assistant that every graph has from the start."""
-    return Assistant(
-        assistant_id=str(uuid5(SYSTEM_ASSISTANTS, graph.graph_id)),
-        graph_id=graph.graph_id,
-        name=graph.name,
-        description=graph.description,
-        metadata={"created_by": "system"},
-        created_at=now,
-        updated_at=now,
-    )
 
 
 class _Server:
@@ -468,21 +404,6 @@ def _join_ray(address: str) -> None:
 
 def _line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-ONLY_THERE = "Gateways reach threads over Unix sockets, so they can only be where its head is."
-
-
-def address_here(wanted: str, known: Collection[str]) -> str:
-    """Which Ray of those on this machine is meant. Ray itself would look for any other for two minutes."""
-    if wanted in known:
-        return wanted
-    here = f"on this machine, which has {', '.join(sorted(known)) or 'none'}"
-    if wanted != "auto":
-        raise JoinError(f"There is no Ray at {wanted} {here}. {ONLY_THERE}")
-    if len(known) != 1:
-        raise JoinError(f"`auto` needs one Ray {here}.")
-    return next(iter(known))
 
 
 def _remove_dead_sessions(sessions: Path) -> None:

@@ -62,7 +62,13 @@ def allowed_of_ours(file: Path) -> set[str] | None:
     doors |= {"storage.records", "storage.accounting", "storage.conversations", "storage.questions"}
     own = {
         "web/premises.py": {"actors.project"},
-        "web/serving.py": {"actors.cluster", "actors.project", "storage.deployment", "storage.pricelists"},
+        "web/serving.py": {
+            "actors.cluster",
+            "actors.clustersettings",
+            "actors.project",
+            "storage.deployment",
+            "storage.pricelists",
+        },
         "web/worker.py": {"actors.addresses", "actors.client"},
         "web/asking.py": {"storage.offline"},  # no server runs, so this process may open the database
         "web/sql.py": {"storage.documents"},

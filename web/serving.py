@@ -19,7 +19,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from actors.cluster import Cluster, ClusterSettings
+from actors.cluster import Cluster
+from actors.clustersettings import ClusterSettings
 from actors.project import DEMO, RunLimits
 from actors.runtime import Runtime
 from storage import pricelists

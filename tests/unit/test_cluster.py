@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from actors.cluster import ClusterSettings, JoinError, address_here, refuse_others
+from actors.clustersettings import ClusterSettings, JoinError, address_here, refuse_others
 from actors.project import DEMO, RunLimits
 from storage.deployment import Deployment
 from storage.pricelists import OwnPrices
