@@ -13,7 +13,14 @@ from storage.accounting import Recording
 from storage.bindings import Bind, Reserve
 from storage.commits import Write, commit
 from storage.database import migrate
-from storage.errors import RunNotFoundError, ServiceError, StaleError, ThreadExistsError, ThreadNotFoundError
+from storage.errors import (
+    RunExistsError,
+    RunNotFoundError,
+    ServiceError,
+    StaleError,
+    ThreadExistsError,
+    ThreadNotFoundError,
+)
 from storage.records import Admission, Binding, Failure, Parking, Patch, RunStatus, Settlement, Standing, ThreadStatus
 from storage.runs import Start
 from storage.threads import Creation, Deletion
@@ -74,6 +81,8 @@ class Plain:
         run = admission.run
         self.fence(run.thread_id, admission.epoch)
         if run.run_id in self.runs:
+            if self.changeable(run) is None:
+                raise RunExistsError
             return
         thread = self.threads.get(run.thread_id, admission.new_thread)
         if thread is None:
