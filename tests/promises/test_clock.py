@@ -76,17 +76,17 @@ def replace_slots(server):
 
 
 async def test_a_thread_goes_on_from_where_it_is_in_a_process_that_never_knew_the_later_time(
-    server, clock, http, prefix, thread_id
+    server, clock, http, thread_id
 ):
-    assert (await wait(http, prefix, thread_id, **work("a")))["done"] == done("a")
+    assert (await wait(http, "", thread_id, **work("a")))["done"] == done("a")
     clock.set(-HOUR)
     replace_slots(server)
-    assert (await wait(http, prefix, thread_id, **work("b")))["done"] == done("a", "b")
+    assert (await wait(http, "", thread_id, **work("b")))["done"] == done("a", "b")
     replace_slots(server)
-    assert (await wait(http, prefix, thread_id, **work("c")))["done"] == done("a", "b", "c")
-    state = (await http.get(f"{prefix}/threads/{thread_id}/state")).json()
+    assert (await wait(http, "", thread_id, **work("c")))["done"] == done("a", "b", "c")
+    state = (await http.get(f"/threads/{thread_id}/state")).json()
     assert state["values"]["done"] == done("a", "b", "c")
-    said = (await http.post(f"{prefix}/threads/{thread_id}/history", json={"limit": 100})).json()
+    said = (await http.post(f"/threads/{thread_id}/history", json={"limit": 100})).json()
     lengths = [len(state["values"].get("done", [])) for state in said]
     assert lengths == sorted(lengths, reverse=True), "newest first"
 
@@ -135,15 +135,15 @@ async def test_a_delayed_run_is_not_late_for_longer_than_the_clock_is(clock, htt
     assert (await join(http, thread_id, run_id))["done"] == done("soon", "late")
 
 
-async def test_new_threads_and_old_ones_are_served_while_it_is_set_back_and_forth(clock, http, prefix):
+async def test_new_threads_and_old_ones_are_served_while_it_is_set_back_and_forth(clock, http):
     threads = [str(uuid4()) for _ in range(4)]
     for word, seconds in {"a": 0, "b": -HOUR, "c": HOUR, "d": -2 * HOUR, "e": 0}.items():
         clock.set(seconds)
         for thread_id in threads:
-            answer = await wait(http, prefix, thread_id, **work(word, if_not_exists="create"))
+            answer = await wait(http, "", thread_id, **work(word, if_not_exists="create"))
             assert answer["done"][-3:] == done(word)
     for thread_id in threads:
-        state = (await http.get(f"{prefix}/threads/{thread_id}/state")).json()
+        state = (await http.get(f"/threads/{thread_id}/state")).json()
         assert state["values"]["done"] == done("a", "b", "c", "d", "e")
 
 
