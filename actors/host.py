@@ -133,10 +133,9 @@ class Host:
 
         Ends with the run's end, or before it when the thread leaves this process: the run goes on elsewhere.
         """
-        async with aclosing(self._thread(thread_id).voice.follow(run_id, after)) as batches:
+        async with aclosing(self._thread(thread_id).voice.follow(run_id, after, apart=APART)) as batches:
             async for batch in batches:
                 yield msgspec.msgpack.encode(batch)
-                await asyncio.sleep(APART)
 
     @property
     def is_idle(self) -> bool:

@@ -98,10 +98,14 @@ class Tape:
         """Forget all that was said, once those who follow it now have had it; its numbers are not used again."""
         self._runs, self._bytes = {}, 0
 
-    async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
-        """The run's parts numbered above `after`: what is kept, then what comes, until its end or `close`."""
+    async def follow(self, run_id: str, after: int, *, apart: float = 0.0) -> AsyncGenerator[Batch, None]:
+        """The run's parts numbered above `after`: what is kept, then what comes, until its end or `close`.
+
+        Batches are so many seconds `apart`, and what is said meanwhile comes along.
+        """
         if (run := self._runs.get(run_id)) is None:
             return
+        clock, not_before = asyncio.get_running_loop().time, 0.0
         while True:
             changed = run.changed  # taken before looking, so that nothing is missed in between
             if after > max(run.last, run.lost):
@@ -110,6 +114,10 @@ class Tape:
                 gap, after = run.gap(after), run.lost
                 yield gap  # more may be lost until its reader comes back, and then that is said too
             elif batch := run.batch(after, self.reserved):
+                if (early := not_before - clock()) > 0:
+                    await asyncio.sleep(early)
+                    continue
+                not_before = clock() + apart
                 yield batch
                 after = batch[-1].seq
                 if batch[-1].event == END:

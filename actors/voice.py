@@ -53,11 +53,11 @@ class Voice:
         self._scribe.close_run(part.run_id)
         self.tape.publish(part)
 
-    async def follow(self, run_id: str, after: int) -> AsyncGenerator[Batch, None]:
+    async def follow(self, run_id: str, after: int, *, apart: float = 0.0) -> AsyncGenerator[Batch, None]:
         """The run's parts above `after`; ends without the run's end when the thread leaves this process."""
         if not self.tape.holds(run_id):
             raise NotHereError
-        async with aclosing(self.tape.follow(run_id, after)) as batches:
+        async with aclosing(self.tape.follow(run_id, after, apart=apart)) as batches:
             async for batch in batches:
                 if isinstance(batch, Gap):
                     async for kept in self._recalled(run_id, batch):
