@@ -26,8 +26,10 @@ import psutil
 import ray
 import uvloop
 from ray._private.services import find_gcs_addresses
+from ray._private.worker import global_worker
 from ray.exceptions import ActorUnavailableError, RayError
 
+from actors import hidden
 from actors.addresses import Addresses
 from actors.catalog import Catalog, system_assistant
 from actors.client import Client
@@ -69,6 +71,14 @@ LOOPBACK = "127.0.0.2"
 ON_THE_HEAD = {"node:__internal_head__": 0.0001}
 """Our processes reach one another by sockets in a folder, so all of them are on one node. It is a share of what Ray
 counts there; the smallest that it knows."""
+
+
+PYARROW = "pyarrow"
+"""Ray imports it where it is installed, to send tables from actor to actor: 5 MB of each process for what none of ours
+does. That is while it reads what an actor's constructor is given, after this file is imported."""
+
+if global_worker.mode == ray.WORKER_MODE:
+    hidden.hide(PYARROW)
 
 
 class Cluster:
@@ -162,6 +172,7 @@ class _Server:
     name: str
 
     def __init__(self, *args: Any) -> None:
+        hidden.show(PYARROW)  # for whoever needs it
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
         self._settings = args[-1]
         self._listening = Future[str]()
@@ -253,8 +264,10 @@ class _SlotActor(_Server):
 
     def _open(self, number: int, addresses: Addresses, settings: SlotSettings, links: Links) -> Awaitable[Any]:
         directory = links.to(addresses.directory)
-        # Only here, because it brings LangGraph along: 90 MB and a second that no other process needs.
-        slot = import_module("actors.slot")
+        # Only here, because it brings LangGraph along: 35 MB and a second that no other process needs; and httpx, whose
+        # command line would bring rich and pygments: 4 MB for what nobody calls here.
+        with hidden.hiding("httpx._main"):
+            slot = import_module("actors.slot")
         ledger = RemoteLedger(links.to(addresses.ledger))
         return slot.open_slot(settings, ledger, partial(directory.tell, "rested", number))
 
