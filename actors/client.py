@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from actors.addresses import Addresses
 from actors.errors import GoneError, NotHereError, RunEndedError
 from actors.links import Links, Peer
 from actors.remote import RemoteDirectory, RemoteLedger
-from actors.runtime import Batch, History, Parts, StateUpdate, Submission, UntilEnded
+from actors.runtime import Batch, Ended, History, Parts, StateUpdate, Submission, UntilEnded
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
 from storage.errors import UnavailableError
@@ -175,14 +176,18 @@ class Client:
                 return run, first, items
         raise UnavailableError
 
-    async def _last_of(self, items: Items | None, run: Run) -> Run:
+    async def _last_of(self, items: Items | None, run: Run) -> tuple[Run, bytes | None]:
         """What `items` say last; or if they break off before, what is found elsewhere."""
+        ended = await self._end_of(items, run)
+        return ended.run, await self.result(ended.run) if ended.result is UNSET else ended.result
+
+    async def _end_of(self, items: Items | None, run: Run) -> Ended:
         if items:
             async with aclosing(items):
                 with suppress(NotHereError, GoneError):
                     return await anext(items)
             await self._forget(run.thread_id)
-        return await self.ended(run.thread_id, run.run_id)
+        return Ended(await self.ended(run.thread_id, run.run_id))
 
     async def _submit(self, submission: Submission) -> Run:
         thread_id = submission.run.thread_id

@@ -6,12 +6,13 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from actors.errors import NotHereError
 from actors.outcomes import Leaving
 from actors.ports import ExecutorPort, LedgerPort, ScribePort
 from actors.project import RunLimits
-from actors.runtime import StateUpdate, Submission
+from actors.runtime import Ended, StateUpdate, Submission
 from actors.thread import Surroundings, ThreadActor
 from storage.records import Binding, CancelAction, Run
 
@@ -120,13 +121,18 @@ class Host:
                 yield item
 
     async def submit_and_wait(self, submission: Submission) -> AsyncGenerator[Any, None]:
-        """First as `submit_and_stream`, with nothing said; then the run with its final status.
+        """First as `submit_and_stream`, with nothing said; then how the run has `Ended`.
 
         Who asked for that in a second call might come too late: then the thread has left.
         """
         run = await self.submit(submission)
         yield run, b""
-        yield await self.ended(run.thread_id, run.run_id)
+        final = await self.ended(run.thread_id, run.run_id)
+        yield Ended(final, await self.left_by(final))
+
+    async def left_by(self, run: Run) -> bytes | UnsetType | None:  # noqa: ARG002 - for those who can read it
+        """What a final run left, as `Runtime.result`; unset where that cannot be read."""
+        return UNSET
 
     async def stream(self, thread_id: str, run_id: str, after: int) -> AsyncGenerator[bytes, None]:
         """The run's parts above `after`, each batch in MessagePack.

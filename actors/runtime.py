@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from storage.accounting import Event
 from storage.conversations import Cursor, Feedback, FeedbackStats, Message, Page, TokenUsage
@@ -17,7 +17,16 @@ Batch = list[Part] | Gap
 Parts = AsyncGenerator[Batch, None]
 """Ends after a batch whose last part is the run's end. Close it when the reader has gone."""
 
-UntilEnded = Callable[[], Awaitable[Run]]
+
+class Ended(Struct, frozen=True):
+    """A run that has a final status, and what it left: as `Runtime.result`. Unset: that has still to be read."""
+
+    run: Run
+    result: bytes | UnsetType | None = UNSET
+
+
+UntilEnded = Callable[[], Awaitable[tuple[Run, bytes | None]]]
+"""Wait for a run's end: the run with its final status, and its `Runtime.result`."""
 """Waits for the final status of a run that is known by then, and returns the run. May be called once, or never."""
 
 

@@ -82,6 +82,9 @@ class Slot(Host):
     async def result(self, run: Run) -> bytes | None:
         return await self._executor.result(run)
 
+    async def left_by(self, run: Run) -> bytes | None:
+        return await self.result(run)
+
     async def recall(self, run: Run, after: int) -> AsyncGenerator[bytes, None]:
         """The parts of a run that has ended, above `after`, from the disk; each batch in MessagePack."""
         async for batch in recalled(self._scribe, run, after):

@@ -40,8 +40,10 @@ class Gate(Struct, frozen=True):
         self.webhooks.check(submission.run.request.webhook)
         return await self.runtime.submit(submission)
 
-    def ended(self, run: Run) -> UntilEnded:
-        return partial(self.runtime.ended, run.thread_id, run.run_id)
+    async def ended(self, run: Run) -> tuple[Run, bytes | None]:
+        """A run that exists, once it has ended, and what it left."""
+        final = await self.runtime.ended(run.thread_id, run.run_id)
+        return final, await self.runtime.result(final)
 
     async def submit_and_wait(self, submission: Submission) -> tuple[Run, UntilEnded]:
         """As the runtime's, unless the webhook may not be called."""

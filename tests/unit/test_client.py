@@ -10,7 +10,7 @@ from actors.addresses import Addresses, Home
 from actors.client import Client
 from actors.doors import Door
 from actors.errors import NotHereError
-from actors.runtime import Submission
+from actors.runtime import Ended, Submission
 from storage.records import END, Part, RunStatus
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
@@ -110,7 +110,7 @@ async def test_so_is_the_end_that_was_asked_for_with_the_run(client):
     client, directory, ledger = client
     run, ended = await client.submit_and_wait(WANTED)
     assert run == RUN
-    assert await ended() == FINAL
+    assert await ended() == (FINAL, None)
     assert (directory.woken, ledger.asked) == (0, 1)
 
 
@@ -127,10 +127,10 @@ async def test_what_a_run_has_said_is_read_without_waking_its_thread(client, aga
 async def test_an_end_that_comes_while_it_is_waited_for_is_asked_for_nowhere_else(client, monkeypatch):
     async def submit_and_wait(self, submission):
         yield RUN, b""
-        yield FINAL
+        yield Ended(FINAL, b"{}")
 
     monkeypatch.setattr(Lobby, "submit_and_wait", submit_and_wait)
     client, directory, ledger = client
     _, ended = await client.submit_and_wait(WANTED)
-    assert await ended() == FINAL
+    assert await ended() == (FINAL, b"{}")
     assert (directory.woken, ledger.asked) == (0, 0)

@@ -1,5 +1,6 @@
 """Runs that exist: reading them, following them, waiting for them, cancelling them."""
 
+from functools import partial
 from typing import Annotated
 
 from litestar import Controller, Response, delete, get, post, route
@@ -94,7 +95,7 @@ class RunController(Controller):
         if not _wants_json(accept):
             return await streams.join(gate, await gate.runtime.run(thread_id, run_id), wish)
         run = await gate.runtime.run(thread_id, run_id)
-        return streams.wait(gate, run, gate.ended(run), leave=gate.ending(run) if wish.cancel else None)
+        return streams.wait(gate, run, partial(gate.ended, run), leave=gate.ending(run) if wish.cancel else None)
 
     @post("/{run_id:str}/cancel", status_code=202)
     async def cancel(

@@ -63,8 +63,7 @@ async def _follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes,
 
 async def _outcome(gate: Gate, ended: UntilEnded) -> AsyncGenerator[bytes, None]:
     """What a run leaves, once it has ended."""
-    run = await ended()
-    result = await gate.runtime.result(run)
+    run, result = await ended()
     if run.status is RunStatus.SUCCESS:
         yield result or b"{}"
     else:

@@ -1,5 +1,6 @@
 """Runs that exist: reading them, following them, waiting for them, cancelling them."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Controller, Response, delete, get, post
@@ -77,7 +78,7 @@ class RunController(Controller):
         wish = Wish.of(None, None, cancel_on_disconnect, MODES)
         run = await ids.run(gate.runtime, thread_id, run_id, lately=True)
         leave = gate.ending(run) if wish.cancel else None
-        return streams.wait(gate, run, streams.outcome(gate, gate.ended(run)), leave=leave, again=wish.again)
+        return streams.wait(gate, run, streams.outcome(gate, partial(gate.ended, run)), leave=leave, again=wish.again)
 
     @post("/{run_id:str}/cancel", status_code=202, exception_handlers=errors.PLATFORM_CANCELLING)
     async def cancel(
@@ -92,4 +93,7 @@ class RunController(Controller):
         patient = flag("wait", wait)
         run = await ids.run(gate.runtime, thread_id, run_id)
         await gate.runtime.cancel(thread_id, run_id, action, cancel_wish(thread_id, run_id))
-        return streams.wait(gate, run, streams.nothing(gate.ended(run)), leave=None) if patient else Response(b"")
+        if not patient:
+            return Response(b"")
+        ended = partial(gate.runtime.ended, thread_id, run_id)
+        return streams.wait(gate, run, streams.nothing(ended), leave=None)

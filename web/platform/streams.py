@@ -1,6 +1,6 @@
 """Answers of the Platform dialect that take their time: streams and waits, and where they are found again."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from urllib.parse import urlencode
 
 import msgspec
@@ -82,14 +82,14 @@ async def _follow(gate: Gate, run: Run, reader: Reader) -> AsyncGenerator[bytes,
 
 async def outcome(gate: Gate, ended: UntilEnded) -> AsyncGenerator[bytes, None]:
     """What a run leaves, once it has ended."""
-    run = await ended()
+    run, result = await ended()
     if run.status in (RunStatus.ERROR, RunStatus.TIMEOUT):
         yield msgspec.json.encode(Outcome(failure_in(run, mask=gate.settings.mask_errors)))
     else:
-        yield await gate.runtime.result(run) or b"{}"
+        yield result or b"{}"
 
 
-async def nothing(ended: UntilEnded) -> AsyncGenerator[bytes, None]:
+async def nothing(ended: Callable[[], Awaitable[object]]) -> AsyncGenerator[bytes, None]:
     """An empty object, once the run has ended."""
     await ended()
     yield b"{}"
