@@ -43,6 +43,12 @@ PAUSE = 0.1
 """Seconds between those tries, from the third on: the first may have followed an old hint, the second a thread that was
 just moving, and those that come then a process whose death has still to be noticed."""
 
+PATIENCE = 10.0
+"""Seconds for which those who follow a run wait until its thread can be brought back: the disk may be full."""
+
+AGAIN_AFTER = 0.5
+"""Seconds between two tries to bring it back."""
+
 LOOKS = 2
 """How often a thread is looked for by those who follow a run, before they ask whether that has ended: what is
 remembered of its place may be old, and then the directory knows better."""
@@ -216,7 +222,7 @@ class Client:
                     await self._forget(thread_id)
             if (run := await self._ledger.run(thread_id, run_id, lately=True)).status.is_final:
                 return run
-            await self._place(thread_id)
+            await self._bring_back(thread_id)
 
     async def result(self, run: Run) -> bytes | None:
         if run.checkpoint_id is None:
@@ -296,7 +302,7 @@ class Client:
             if stream is None and not run.status.is_final:
                 run = await self._ledger.run(run.thread_id, run.run_id, lately=True)
             if stream is None and not run.status.is_final:
-                await self._place(run.thread_id)
+                await self._bring_back(run.thread_id)
                 continue
             stream = stream or await self._recall(run, after)
             async with aclosing(stream.batches()) as batches:
@@ -331,6 +337,19 @@ class Client:
         return _Stream((await self._reader(run.thread_id)).stream("recall", run, after))
 
     # Places
+
+    async def _bring_back(self, thread_id: str) -> None:
+        """Have the thread somewhere again. Raises UnavailableError if that cannot be for long."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                await self._place(thread_id)
+            except UnavailableError:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return
+            await asyncio.sleep(AGAIN_AFTER)
 
     async def _ask(self, thread_id: str, method: str, *args: Any) -> Any:
         for failures in range(TRIES):

@@ -2,15 +2,18 @@
 
 from contextlib import AsyncExitStack
 from functools import partial
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 
+from actors import client as client_module
 from actors.addresses import Addresses, Home
 from actors.client import Client
 from actors.doors import Door
 from actors.errors import NotHereError
 from actors.runtime import Ended, Submission
+from storage.errors import UnavailableError
 from storage.records import END, Part, RunStatus
 from tests.factories import NOON, a_run, a_thread, an_assistant
 
@@ -134,3 +137,37 @@ async def test_an_end_that_comes_while_it_is_waited_for_is_asked_for_nowhere_els
     _, ended = await client.submit_and_wait(WANTED)
     assert await ended() == (FINAL, b"{}")
     assert (directory.woken, ledger.asked) == (0, 0)
+
+
+@pytest.mark.parametrize("refused", [1, 3])
+async def test_who_follows_a_run_waits_while_its_thread_cannot_be_brought_back(client, monkeypatch, refused):
+    """For there is no room on the disk, and no slot can be written down for it."""
+    client, _, ledger = client
+    monkeypatch.setattr(client_module, "AGAIN_AFTER", 0.001)
+    _, parts = await client.submit_and_follow(WANTED)
+    ends, located = iter([RUN, FINAL]), []
+
+    async def still_running(*_, **__):
+        return next(ends)
+
+    async def full(self, thread_id):
+        located.append(thread_id)
+        if len(located) % (refused + 1):
+            raise UnavailableError
+        return self._slot
+
+    monkeypatch.setattr(Directory, "locate", full)
+    monkeypatch.setattr(ledger, "run", still_running)
+    assert [batch async for batch in parts] == [[LAST]]
+    assert len(located) >= refused + 1
+
+
+async def test_who_follows_a_run_does_not_wait_for_ever(client, monkeypatch):
+    client, _, ledger = client
+    monkeypatch.setattr(client_module, "AGAIN_AFTER", 0.001)
+    monkeypatch.setattr(client_module, "PATIENCE", 0.0)
+    _, parts = await client.submit_and_follow(WANTED)
+    monkeypatch.setattr(Directory, "locate", AsyncMock(side_effect=UnavailableError))
+    monkeypatch.setattr(ledger, "run", AsyncMock(return_value=RUN))
+    with pytest.raises(UnavailableError):
+        await anext(aiter(parts))
