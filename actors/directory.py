@@ -341,9 +341,9 @@ class Directory:
 
     def _mourn(self, number: int, slot: SlotPort) -> None:
         """The slot is gone; its thread comes back elsewhere, with what it had not finished."""
+        self._idle.pop(number, None)
         if self._slots.get(number) is slot:
             del self._slots[number]
-            self._idle.pop(number, None)
             self._hold(slot.kill(), f"end slot {number}")  # it may live on, and only have lost its sockets
         orphans = [thread_id for thread_id, place in self._places.items() if place is slot]
         self._feed(Fell(number))
@@ -381,7 +381,7 @@ class Directory:
         """A thread that has nothing in hand at two pings has not been heard when it said so. At one, it may have come
         since, and its first run be on its way."""
         before = self._idle.pop(number, None)
-        if thread_id is None or self._pool.holder(thread_id) != number:
+        if thread_id is None or thread_id not in self._places or self._pool.holder(thread_id) != number:
             return
         self._idle[number] = thread_id
         if before == thread_id:

@@ -122,6 +122,42 @@ async def test_a_ping_takes_nobody_for_quiet_who_has_only_just_come():
     await taken.close()
 
 
+async def test_a_ping_says_nothing_of_a_thread_that_is_still_being_bound():
+    slot, is_asked, is_written = Idle(), asyncio.Event(), asyncio.Event()
+
+    async def bind(*_, **__):
+        is_asked.set()
+        await is_written.wait()
+
+    slot.answer.set_result([])
+    slot.bind = AsyncMock()
+    taken = directory(slot)
+    taken._ledger.bind = bind
+    await taken.open()
+    located = asyncio.create_task(taken.locate("a"))
+    await is_asked.wait()
+    for _ in range(2):
+        await taken._ping(4)
+    assert taken._pool.slots[4] == Slot(SlotStatus.BOUND, "a")
+    is_written.set()
+    assert await located == slot.address
+    await taken.close()
+
+
+async def test_nothing_is_remembered_of_a_slot_that_has_ended():
+    slot = Idle()
+    slot.answer.set_result([])
+    taken = directory(slot)
+    taken._ledger.bind = slot.bind = AsyncMock()
+    await taken.open()
+    await taken.locate("a")
+    await taken._ping(4)
+    assert taken._idle
+    taken._mourn(4, taken._slots.pop(4))  # as after it was retired
+    assert not taken._idle
+    await taken.close()
+
+
 async def test_a_slot_that_falls_between_the_sweep_and_its_ping_does_not_end_the_sweep():
     taken = directory()
     await taken.open()
