@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,6 +24,33 @@ TRIM_AFTER = 500
 REPEATABLE = frozenset(("insert", "open", "close", "price"))
 """Statements that only add rows, or only remove them, or give a row what it lacks: none changes a row twice."""
 
+EVERY_TABLE = ("runs", "threads", "bindings", "events", "calls", "others")
+
+TOUCHED = MappingProxyType(
+    {
+        ("runs", "insert"): ("runs",),
+        ("runs", "begin"): ("runs",),
+        ("runs", "park"): ("runs",),
+        ("runs", "wish"): ("runs",),
+        ("runs", "settle"): ("runs",),
+        ("threads", "insert"): ("threads",),
+        ("threads", "occupy"): ("threads",),
+        ("threads", "vacate"): ("threads",),
+        ("threads", "settle"): ("threads",),
+        ("threads", "turn"): ("threads",),
+        ("bindings", "insert"): ("bindings",),
+        ("bindings", "take"): ("bindings",),
+        ("bindings", "number"): ("bindings",),
+        ("events", "insert"): ("events",),
+        ("calls", "insert"): ("calls",),
+        ("calls", "open"): ("calls",),
+        ("calls", "close"): ("calls",),
+        ("calls", "roll_up"): ("calls", "runs"),
+        ("calls", "add_tools"): ("runs",),
+    }
+)
+"""The tables of what runs do, for each statement. Others are rare, and touch every table for all that is known here."""
+
 _SQL = texts.load("sqlite/journal")
 
 
@@ -32,7 +60,7 @@ class Change(Struct, frozen=True, array_like=True):
     file: str
     name: str
     key: str
-    """What it is about. Changes that share a key are made in their order; others in any."""
+    """What it is about, which is a thread or what has none. Changes about others are made in any order."""
     row: dict[str, Any]
 
     @property
@@ -40,8 +68,9 @@ class Change(Struct, frozen=True, array_like=True):
         return self.file, self.name
 
     @property
-    def keys(self) -> tuple[str]:
-        return (self.key,)
+    def keys(self) -> tuple[str, ...]:
+        """One for each table that it reads or sets: changes that share none may be made in any order."""
+        return tuple(f"{table} {self.key}" for table in TOUCHED.get(self.kind, EVERY_TABLE))
 
     @property
     def repeatable(self) -> bool:

@@ -15,6 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from storage import queries
 from storage.errors import UnavailableError
+from storage.folding import folded
 from storage.grouping import grouped
 from storage.journal import Change, Entry
 
@@ -104,6 +105,7 @@ class Backlog:
 
 
 def make(db: DuckDBPyConnection, changes: Sequence[Change]) -> None:
-    for group in grouped(changes):
-        first = changes[group[0]]
-        queries.run(db, _STATEMENTS[first.file], first.name, [changes[position].row for position in group])
+    made = folded(changes)
+    for group in grouped(made):
+        first = made[group[0]]
+        queries.run(db, _STATEMENTS[first.file], first.name, [made[position].row for position in group])

@@ -1,20 +1,23 @@
 -- name: insert
--- What comes with its start and its end is NULL until then.
+-- With its start and its end, if they are known by now (`storage/folding.py`); else those are NULL until then.
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook, environment, release, replaced, first_seq
+    idempotency_key, webhook, environment, release, replaced, first_seq, error_type, error_message, cancel_action,
+    cancel_reason, checkpoint_id, last_seq, last_ms, ended_at, rolled_back, parked
 ) VALUES (
     $run_id, $thread_id, $user_id, $assistant_id, $assistant_version, $graph_id, $status, $multitask_strategy,
     $attempt, $queued_at, $started_at, $tags, $metadata, $dialect, $updated_at, $request, $due_at,
-    $idempotency_key, $webhook, $environment, $release, $replaced, $first_seq
+    $idempotency_key, $webhook, $environment, $release, $replaced, $first_seq, $error_type, $error_message,
+    $cancel_action, $cancel_reason, $checkpoint_id, $last_seq, $last_ms, $ended_at, $rolled_back, $parked
 );
 
 -- name: insert_each
 INSERT INTO runs (
     run_id, thread_id, user_id, assistant_id, assistant_version, graph_id, status, multitask_strategy,
     attempt, queued_at, started_at, tags, metadata, dialect, updated_at, request, due_at,
-    idempotency_key, webhook, environment, release, replaced, first_seq
+    idempotency_key, webhook, environment, release, replaced, first_seq, error_type, error_message, cancel_action,
+    cancel_reason, checkpoint_id, last_seq, last_ms, ended_at, rolled_back, parked
 )
 SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::VARCHAR[]),
        unnest($assistant_id::VARCHAR[]), unnest($assistant_version::INTEGER[]), unnest($graph_id::VARCHAR[]),
@@ -23,7 +26,10 @@ SELECT unnest($run_id::UUID[]), unnest($thread_id::VARCHAR[]), unnest($user_id::
        unnest($metadata::JSON[]), unnest($dialect::VARCHAR[]), unnest($updated_at::TIMESTAMPTZ[]),
        unnest($request::JSON[]), unnest($due_at::TIMESTAMPTZ[]), unnest($idempotency_key::VARCHAR[]),
        unnest($webhook::VARCHAR[]), unnest($environment::VARCHAR[]), unnest($release::VARCHAR[]),
-       unnest($replaced::JSON[]), unnest($first_seq::BIGINT[]);
+       unnest($replaced::JSON[]), unnest($first_seq::BIGINT[]), unnest($error_type::VARCHAR[]),
+       unnest($error_message::VARCHAR[]), unnest($cancel_action::VARCHAR[]), unnest($cancel_reason::VARCHAR[]),
+       unnest($checkpoint_id::VARCHAR[]), unnest($last_seq::BIGINT[]), unnest($last_ms::BIGINT[]),
+       unnest($ended_at::TIMESTAMPTZ[]), unnest($rolled_back::BOOLEAN[]), unnest($parked::SMALLINT[]);
 
 -- name: begin
 -- An attempt has started.

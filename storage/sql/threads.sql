@@ -93,6 +93,42 @@ UPDATE threads
   ) AS given
  WHERE threads.thread_id = given.thread_id;
 
+-- name: turn
+-- Several runs, or one, have been admitted and have left the thread like this (`storage/folding.py`).
+UPDATE threads
+   SET unfinished = unfinished + $more,
+       metadata = json_merge_patch(metadata, $metadata),
+       status = $status,
+       error_type = $error_type,
+       error_message = $error_message,
+       interrupts = $interrupts,
+       updated_at = $updated_at,
+       state_updated_at = $state_updated_at
+ WHERE thread_id = $thread_id;
+
+-- name: turn_each
+UPDATE threads
+   SET unfinished = unfinished + given.more,
+       metadata = json_merge_patch(threads.metadata, given.metadata),
+       status = given.status,
+       error_type = given.error_type,
+       error_message = given.error_message,
+       interrupts = given.interrupts,
+       updated_at = given.updated_at,
+       state_updated_at = given.state_updated_at
+  FROM (
+    SELECT unnest($thread_id::VARCHAR[]) AS thread_id,
+           unnest($more::INTEGER[]) AS more,
+           unnest($metadata::JSON[]) AS metadata,
+           unnest($status::VARCHAR[]) AS status,
+           unnest($error_type::VARCHAR[]) AS error_type,
+           unnest($error_message::VARCHAR[]) AS error_message,
+           unnest($interrupts::JSON[]) AS interrupts,
+           unnest($updated_at::TIMESTAMPTZ[]) AS updated_at,
+           unnest($state_updated_at::TIMESTAMPTZ[]) AS state_updated_at
+  ) AS given
+ WHERE threads.thread_id = given.thread_id;
+
 -- name: give_back
 -- A run that was rolled back has not happened: the thread speaks again with whom it spoke before, unless a later run or
 -- somebody else has said otherwise.

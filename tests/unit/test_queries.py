@@ -20,13 +20,16 @@ FOR_SEVERAL = [(file, name) for file, name in STATEMENTS if name.endswith("_each
 COLUMNS_OF_RUNS = {"queued_at", "error_type", "error_message", "tags", "webhook", "webhook_sent_at", "replaced"}
 PAGING = {"limit", "offset", "statuses", "before", "after", "types"}
 MIGRATIONS = {"version", "name", "number"}
+TURNING = {"more"}
 LOOKING = {"lately", "include_active", "run_ids"}
 ASKING = {"sql", "since", "until", "day", "at", "count"}
 ACCOUNTING = (Deployment, Event, Feedback, ModelCall, Origin, Price, PriceRange, Usage)
 COLUMNS_OF_PRICES = {"loaded_at", "price_versions", "reasons", "after"}
 COLUMNS_OF_CALLS = {"recorded_at", "tool_calls", "call"}
 FIELDS = {field.name for noun in (Assistant, Binding, Run, Thread, *ACCOUNTING) for field in fields(noun)}
-GIVEN = FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | COLUMNS_OF_PRICES | PAGING | MIGRATIONS | LOOKING | ASKING
+GIVEN = (
+    FIELDS | COLUMNS_OF_RUNS | COLUMNS_OF_CALLS | COLUMNS_OF_PRICES | PAGING | MIGRATIONS | TURNING | LOOKING | ASKING
+)
 
 
 @pytest.fixture(scope="module")
