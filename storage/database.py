@@ -43,7 +43,7 @@ THREADS = 1
 READERS = 4
 """Reads at a time; more wait their turn."""
 
-BEHIND = 0.25
+BEHIND = 1.0
 """Seconds by which the database may follow its journal when nobody reads: what gathers meanwhile costs hardly more."""
 
 AGAIN_AFTER = 1.0
