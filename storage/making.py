@@ -1,4 +1,4 @@
-"""What the journal has and the database has not: made in order, those of a kind together, in one transaction.
+"""What the journal has and the database has not: folded, and made in order, those of a kind at once, in a transaction.
 
 Whoever needs the database as it is in truth asks for `catch_up` first: readers, and writers that have to look. Else it
 follows by itself a moment later. All of them may ask at once, from any thread; one of them does the work.
